@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* Forums, their meetings and what meetings agree on: pure machines like referral.h.
+ * forum: set, set again (last wins). meeting: none -> planned -> moved* -> held |
+ * cancelled (terminal); held may follow none (unplanned). action: agreed -> done.
+ * By the forum's owner or the region's coordinator, whose node may belong to any
+ * member; an attending member confirms its own attendance; the one responsible may
+ * say that an action is done. RRULEs are expanded by common/recurrence.h. Any thread. */
+#ifndef KAP_MEETING_H
+#define KAP_MEETING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "arena.h"
+#include "buf.h"
+#include "event.h"
+#include "referral.h"
+#include "span.h"
+
+#define KAP_MEETING_ATTENDEES 64 /* members of a forum or of one meeting's attendance */
+
+typedef enum {
+    KAP_MEETING_NONE = 0,
+    KAP_MEETING_PLANNED = 1,
+    KAP_MEETING_HELD = 2,
+    KAP_MEETING_CANCELLED = 3,
+} kap_meeting_state_t;
+
+const char *kap_meeting_state_name(int state);
+
+typedef struct {
+    bool set;
+    kap_span_t region, owner, name, kind; /* kind is open text with suggestions */
+    kap_span_t chair, secretary;          /* roles, not names */
+    kap_span_t rrule;                     /* RFC 5545, or empty */
+    kap_span_t dates;                     /* dates without a rule, "YYYY-MM-DD YYYY-MM-DD", or empty */
+    kap_span_t starts;                    /* DTSTART, local in Europe/Helsinki, or empty */
+    kap_span_t members[KAP_MEETING_ATTENDEES];
+    uint32_t member_count;
+    int64_t set_at;
+} kap_forum_t;
+
+enum { KAP_ATTENDANCE_STATED = 1, KAP_ATTENDANCE_CONFIRMED = 2, KAP_ATTENDANCE_DENIED = 4 };
+
+typedef struct {
+    kap_span_t member;
+    uint8_t marks; /* KAP_ATTENDANCE_: stated by the minutes, confirmed or denied by itself */
+} kap_attendee_t;
+
+typedef struct {
+    uint8_t state; /* kap_meeting_state_t */
+    bool unplanned, clock_ahead;
+    kap_span_t forum, region, owner; /* owner: who planned or held it */
+    int64_t first_planned_at;        /* as first planned; KAP_REFERRAL_NO_TIME when unplanned */
+    int64_t planned_at;              /* as it stands after moves */
+    int64_t occurrence_at;           /* the occurrence of the clock that it realises, or NO_TIME */
+    int64_t held_at, cancelled_at;
+    uint32_t moves, topics;
+    int16_t reason;                  /* of a cancellation; -1 none */
+    kap_span_t memo;
+    kap_attendee_t attendees[KAP_MEETING_ATTENDEES];
+    uint32_t attendee_count;
+} kap_meeting_t;
+
+typedef struct {
+    bool agreed, done;
+    kap_span_t meeting, region, responsible, owner;
+    kap_span_t due; /* YYYY-MM-DD or empty */
+    int64_t agreed_at, done_at;
+} kap_action_t;
+
+void kap_forum_init(kap_forum_t *f);
+void kap_meeting_init(kap_meeting_t *m);
+void kap_action_init(kap_action_t *a);
+
+typedef struct {
+    kap_span_t publisher;       /* member that publishes */
+    bool is_coordinator;        /* of the event's region */
+    bool region_known;          /* and one of the publisher's, or it coordinates it */
+    bool forum_known;           /* meeting events that name a forum */
+    kap_span_t forum_owner, forum_region;
+    bool meeting_known;         /* action_agreed: the meeting is known */
+    kap_span_t meeting_owner;   /* of the action's meeting */
+} kap_meeting_facts_t;
+
+/* Same terms as kap_referral_judge. fx.streams of the region and, for attendance and
+ * actions, of the members named; fx.time is the time that counts. */
+kap_verdict_t kap_forum_judge(const kap_forum_t *before, const kap_event_t *ev,
+                              const kap_meeting_facts_t *facts, int64_t now, kap_forum_t *after,
+                              kap_effects_t *fx, kap_refusal_t *why);
+kap_verdict_t kap_meeting_judge(const kap_meeting_t *before, const kap_event_t *ev,
+                                const kap_meeting_facts_t *facts, int64_t now, kap_meeting_t *after,
+                                kap_effects_t *fx, kap_refusal_t *why);
+kap_verdict_t kap_action_judge(const kap_action_t *before, const kap_event_t *ev,
+                               const kap_meeting_facts_t *facts, int64_t now, kap_action_t *after,
+                               kap_effects_t *fx, kap_refusal_t *why);
+
+/* Held within 7 days of the plan (metrics.md 17): the occurrence where one is named,
+ * else the plan as first made. False for the unplanned and the not held. */
+bool kap_meeting_adheres(const kap_meeting_t *m);
+
+/* Rows; same terms as kap_referral_pack. */
+void kap_forum_pack(kap_buf_t *buf, const kap_forum_t *f);
+int kap_forum_unpack(kap_span_t row, kap_forum_t *f);
+void kap_meeting_pack(kap_buf_t *buf, const kap_meeting_t *m);
+int kap_meeting_unpack(kap_span_t row, kap_meeting_t *m);
+void kap_action_pack(kap_buf_t *buf, const kap_action_t *a);
+int kap_action_unpack(kap_span_t row, kap_action_t *a);
+
+#endif

@@ -11,6 +11,7 @@
 #define KAP_ACCESS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "directory.h"
 #include "event.h"
@@ -40,14 +41,18 @@ typedef struct {
     bool archive;      /* `region` is an archive (they stand in the ledger, not in the directory) */
 } kap_access_facts_t;
 
-/* True if `source` ("<member>/<producer>") belongs to the member that holds the CURVE key `key`
- * (z85, 40 characters). False means: answer `foreign`, use up nothing. */
-bool kap_may_source(const kap_directory_t *dir, const char *key, kap_span_t source);
+/* The member that holds the CURVE key `key` (z85, 40 characters) at `now`, or NULL: not in the
+ * directory, not yet or no longer valid, or no key at all. Asked anew for every message. */
+const kap_member_t *kap_access_who(const kap_directory_t *dir, const char *key, int64_t now);
 
-/* Decides whether the holder of `key` may publish `ev`. 0, or the number of the refusal
- * (refusals.def, not_allowed.*). *as is always set to what the publisher is towards the event, as
- * far as the facts tell; the machines want it (is_sender, is_recipient, is_operator). */
-int kap_may_publish(const kap_directory_t *dir, const char *key, const kap_event_t *ev,
+/* True if `source` ("<member>/<producer>", producer not empty) is one of `who`. False means:
+ * answer `foreign`, use up nothing. `who` may be NULL, here and below: then nothing is allowed. */
+bool kap_may_source(const kap_member_t *who, kap_span_t source);
+
+/* Decides whether `who` may publish `ev`. 0, or the number of the refusal (refusals.def,
+ * not_allowed.*). *as is always set to what the publisher is towards the event, as far as the facts
+ * tell; the machines want it (is_sender, is_recipient, is_operator). */
+int kap_may_publish(const kap_directory_t *dir, const kap_member_t *who, const kap_event_t *ev,
                     const kap_access_facts_t *facts, unsigned *as);
 
 /* Parts of an event that a reader may get: a mask; 0 is nothing. */
@@ -57,26 +62,28 @@ typedef enum {
     KAP_READ_SEALED = 1u << 2,
 } kap_read_t;
 
-/* The parts of events of `stream` ("region/<id>" or "member/<id>") that the holder of `key` may
- * read. Readers of a region get OPEN only, a member's own node gets all parts of its stream.
- * `archive` says that a region not in the directory is an archive. 0: unknown key, foreign or
- * unknown stream. What a named third member of `shared` may see: kap_read_cut below. */
-unsigned kap_may_read(const kap_directory_t *dir, const char *key, kap_span_t stream, bool archive);
+/* The parts of events of `stream` ("region/<id>" or "member/<id>") that `who` may read. Readers of
+ * a region get OPEN only, a member's own node gets all parts of its stream. `archive` says that a
+ * region not in the directory is an archive. 0: unknown key, foreign or unknown stream. What a
+ * named third member of `shared` may see: kap_read_cut below. */
+unsigned kap_may_read(const kap_directory_t *dir, const kap_member_t *who, kap_span_t stream,
+                      bool archive);
 
 /* Narrows `parts` for one event of a member stream: the two ends keep all, a third member that
  * only stands beside the event (a share, an attended meeting) loses ENDS. Spans may be empty. */
 unsigned kap_read_cut(unsigned parts, kap_span_t stream, kap_span_t from, kap_span_t to);
 
-/* How much of a region's figures the holder of `key` sees (metrics.md "Who sees what"). */
+/* How much of a region's figures `who` sees (metrics.md "Who sees what"). */
 typedef enum {
-    KAP_SEE_NOTHING, /* unknown key */
+    KAP_SEE_NOTHING, /* nobody known */
     KAP_SEE_TOTALS,  /* regional totals of whole months, small cells hidden; and own edges */
     KAP_SEE_EDGES,   /* every edge, whole months or years, small cells hidden */
     KAP_SEE_FULL,    /* everything, live */
 } kap_see_t;
-kap_see_t kap_may_see(const kap_directory_t *dir, const char *key, kap_span_t region, bool archive);
+kap_see_t kap_may_see(const kap_directory_t *dir, const kap_member_t *who, kap_span_t region,
+                      bool archive);
 
-/* True if the holder of `key` has the role operator. */
-bool kap_may_operate(const kap_directory_t *dir, const char *key);
+/* True if `who` has the role operator. */
+bool kap_may_operate(const kap_member_t *who);
 
 #endif

@@ -20,9 +20,10 @@
 typedef struct {
     kap_span_t referral, from, to;
     int32_t parent; /* index of the stated parent, or KAP_CASE_NO_PARENT */
-    uint8_t state, kind, implied;
-    int16_t outcome;
-    uint32_t flags; /* KAP_RF_ */
+    int8_t state;
+    uint8_t implied;
+    int16_t kind, outcome; /* codes; -1 = none */
+    uint32_t flags;        /* KAP_RF_ */
     int64_t created_at, delivered_at, accepted_at, ended_at;
 } kap_case_node_t;
 
@@ -35,15 +36,15 @@ typedef struct {
  * take transfers, guidance and leads alike only where `all_kinds` was asked for. */
 typedef struct {
     uint32_t referrals, delivered, roots;
-    uint32_t chain;        /* referrals on the longest path */
-    uint32_t ping_pongs;   /* returns over one step, counted at the returning referral */
-    uint32_t loops;        /* returns over more than two steps */
-    uint32_t subcontracts; /* x hands to y and gets it back, expected or not */
-    int64_t started_at;    /* created of the earliest root; KAP_REFERRAL_NO_TIME when none */
+    uint32_t chain;            /* referrals on the longest path */
+    uint32_t ping_pongs;       /* returns over one step, counted at the returning referral */
+    uint32_t loops;            /* returns over more than two steps */
+    uint32_t subcontracts;     /* x hands to y and gets it back, expected or not */
+    int64_t started_at;        /* created of the earliest root; KAP_REFERRAL_NO_TIME when none */
     int64_t first_accepted_at; /* first real or implied accept, and its node; -1 none */
     int32_t first_accepted;
-    bool closed;           /* every referral is terminal */
-    int32_t last;          /* the referral that ended last (by time, then order) when closed; else -1 */
+    bool closed;  /* every referral is terminal */
+    int32_t last; /* the referral that ended last (by time, then order) when closed; else -1 */
     int64_t ended_at;
 } kap_case_shape_t;
 
@@ -66,7 +67,8 @@ int kap_case_put(kap_case_t *c, kap_arena_t *arena, kap_span_t referral, const k
 int32_t kap_case_parent(const kap_case_t *c, int32_t node);
 /* created of the earliest unvoided root (ties: order); KAP_REFERRAL_NO_TIME when none. */
 int64_t kap_case_started_at(const kap_case_t *c);
-/* metrics.md 8: delivered r whose parent p is delivered, r.to = p.from, p without return_expected. */
+/* metrics.md 8: delivered r whose parent p is delivered, r.to = p.from, p without return_expected.
+ */
 bool kap_case_is_ping_pong(const kap_case_t *c, int32_t node);
 void kap_case_shape(const kap_case_t *c, kap_case_shape_t *shape);
 /* Does the pair appear as x hands to y and gets it back? (metrics.md 9) */

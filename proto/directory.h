@@ -24,20 +24,15 @@ typedef enum {
     KAP_ROLE_MINISTRY = 32,
     KAP_ROLE_OPERATOR = 64,
     KAP_ROLE_GATEWAY = 128,
-    KAP_ROLE_SPEAKER = 256,   /* publishes for every member of bench regions: role_regions */
+    KAP_ROLE_SPEAKER = 256, /* publishes for every member of bench regions: role_regions */
 } kap_role_t;
 
-typedef enum { KAP_REGION_ORDINARY = 0, KAP_REGION_BENCH = 1 } kap_region_kind_t;
-typedef enum {
-    KAP_VISIBILITY_ENDS, KAP_VISIBILITY_PARTIES, KAP_VISIBILITY_AREA, KAP_VISIBILITY_NATION
-} kap_visibility_t;
-
 typedef struct {
-    kap_span_t id, area;    /* area: of regions.def; empty for a bench region */
-    kap_region_kind_t kind;
-    kap_visibility_t visibility;
+    kap_span_t id, area;                /* area: of regions.def; empty for a bench region */
+    int16_t kind;                       /* KAP_REGION_KIND_ */
+    int16_t visibility;                 /* KAP_VISIBILITY_ */
     uint16_t answer_days, contact_days; /* targets in working days */
-    uint16_t hidden_below;  /* k of the suppression rule, 3 to 100 */
+    uint16_t hidden_below;              /* k of the suppression rule, 3 to 100 */
     int64_t undelivered_ms, unanswered_days, uncontacted_days, silent_days; /* orphan limits */
     uint32_t index;
 } kap_region_t;
@@ -47,20 +42,23 @@ typedef struct {
     kap_span_t name_fi, name_sv, name_en; /* sv and en fall back to fi */
     int16_t type;                         /* actor type of actor_types.def */
     kap_span_t type_id;
-    uint32_t roles;                       /* KAP_ROLE_ bits */
+    uint32_t roles; /* KAP_ROLE_ bits */
     bool national, is_authority, is_private;
-    kap_span_t phone, email;              /* functional, never personal */
+    kap_span_t phone, email; /* functional, never personal */
     bool has_curve, has_sealing, has_signing;
     uint8_t curve[32], sealing[32], signing[32];
-    const uint8_t (*old_signing)[32];     /* retired keys, newest first */
+    const uint8_t (*old_signing)[32]; /* retired keys, newest first */
     uint32_t old_signing_count;
-    int64_t valid_from, valid_to;         /* instants; INT64_MIN / INT64_MAX when open */
-    uint64_t services;                    /* bit per service code */
-    uint32_t languages;                   /* bit per language code; 0 = not stated */
-    const kap_closures_t *closures;       /* NULL when none */
-    const uint32_t *regions; uint32_t region_count;           /* indexes of its regions */
-    const uint32_t *role_regions; uint32_t role_region_count; /* coordinator, speaker */
-    const kap_span_t *role_areas; uint32_t role_area_count;
+    int64_t valid_from, valid_to;   /* instants; INT64_MIN / INT64_MAX when open */
+    uint64_t services;              /* bit per service code */
+    uint32_t languages;             /* bit per language code; 0 = not stated */
+    const kap_closures_t *closures; /* NULL when none */
+    const uint32_t *regions;
+    uint32_t region_count; /* indexes of its regions */
+    const uint32_t *role_regions;
+    uint32_t role_region_count; /* coordinator, speaker */
+    const kap_span_t *role_areas;
+    uint32_t role_area_count;
     uint32_t index;
 } kap_member_t;
 
@@ -72,7 +70,7 @@ kap_directory_t *kap_directory_ref(kap_directory_t *dir);
 void kap_directory_unref(kap_directory_t **dir);
 
 const uint8_t *kap_directory_authority(const kap_directory_t *dir); /* 32 bytes */
-const uint8_t *kap_directory_mesh(const kap_directory_t *dir);      /* 32 bytes: BLAKE2b-256 of it */
+const uint8_t *kap_directory_mesh(const kap_directory_t *dir); /* 32 bytes: BLAKE2b-256 of it */
 bool kap_directory_rehearsal(const kap_directory_t *dir);
 
 /* Lookups, O(1): NULL when there is none. Validity is the caller's question. */
@@ -85,8 +83,9 @@ uint32_t kap_directory_region_count(const kap_directory_t *dir);
 const kap_region_t *kap_directory_region_at(const kap_directory_t *dir, uint32_t index);
 
 bool kap_member_valid(const kap_member_t *m, int64_t at);
-bool kap_member_in_region(const kap_member_t *m, const kap_region_t *region);    /* lists it */
-bool kap_member_serves_region(const kap_member_t *m, const kap_region_t *region); /* or is national */
+bool kap_member_in_region(const kap_member_t *m, const kap_region_t *region); /* lists it */
+bool kap_member_serves_region(const kap_member_t *m,
+                              const kap_region_t *region); /* or is national */
 bool kap_member_offers(const kap_member_t *m, int service);
 bool kap_member_coordinates(const kap_member_t *m, const kap_region_t *region);
 bool kap_member_speaks(const kap_member_t *m, const kap_region_t *region); /* bench regions */

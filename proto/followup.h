@@ -15,10 +15,10 @@
 #define KAP_FOLLOWUP_COUNT_MAX 10000000 /* a guess: no region reports more of anything */
 
 typedef struct {
-    kap_span_t publisher;  /* member that publishes */
-    bool is_coordinator;   /* of the event's region */
+    kap_span_t publisher; /* member that publishes */
+    bool is_coordinator;  /* of the event's region */
     bool is_operator;
-    bool region_known;     /* the event's region is one of the publisher's, or it coordinates it */
+    bool region_known; /* the event's region is one of the publisher's, or it coordinates it */
     bool archive;
     bool from_known, to_known; /* tallies: members (to: or external) of the region */
     bool internal;             /* tallies: both ends of one organisation */
@@ -27,8 +27,8 @@ typedef struct {
 
 /* Accepted or refused; never already_so: the same value again is simply the last.
  * fx says whose streams carry it. */
-kap_verdict_t kap_followup_judge(const kap_event_t *ev, const kap_followup_facts_t *facts,
-                                 int64_t now, kap_effects_t *fx, kap_refusal_t *why);
+int kap_followup_judge(const kap_event_t *ev, const kap_followup_facts_t *facts, int64_t now,
+                       kap_effects_t *fx, kap_refusal_t *why);
 
 /* The key under which the last value counts: type, then the identifying fields of
  * the event, each length-prefixed. Empty when each event of the type counts by itself

@@ -19,22 +19,16 @@
 
 #define KAP_MEETING_ATTENDEES 64 /* members of a forum or of one meeting's attendance */
 
-typedef enum {
-    KAP_MEETING_NONE = 0,
-    KAP_MEETING_PLANNED = 1,
-    KAP_MEETING_HELD = 2,
-    KAP_MEETING_CANCELLED = 3,
-} kap_meeting_state_t;
-
-const char *kap_meeting_state_name(int state);
+/* A meeting's state is a code of the list MEETING (PLANNED, HELD, CANCELLED), or none. */
+#define KAP_MEETING_NONE (-1)
 
 typedef struct {
     bool set;
     kap_span_t region, owner, name, kind; /* kind is open text with suggestions */
     kap_span_t chair, secretary;          /* roles, not names */
     kap_span_t rrule;                     /* RFC 5545, or empty */
-    kap_span_t dates;                     /* dates without a rule, "YYYY-MM-DD YYYY-MM-DD", or empty */
-    kap_span_t starts;                    /* DTSTART, local in Europe/Helsinki, or empty */
+    kap_span_t dates;  /* dates without a rule, "YYYY-MM-DD YYYY-MM-DD", or empty */
+    kap_span_t starts; /* DTSTART, local in Europe/Helsinki, or empty */
     kap_span_t members[KAP_MEETING_ATTENDEES];
     uint32_t member_count;
     int64_t set_at;
@@ -48,7 +42,7 @@ typedef struct {
 } kap_attendee_t;
 
 typedef struct {
-    uint8_t state; /* kap_meeting_state_t */
+    int8_t state; /* KAP_MEETING_ */
     bool unplanned, clock_ahead;
     kap_span_t forum, region, owner; /* owner: who planned or held it */
     int64_t first_planned_at;        /* as first planned; KAP_REFERRAL_NO_TIME when unplanned */
@@ -56,7 +50,7 @@ typedef struct {
     int64_t occurrence_at;           /* the occurrence of the clock that it realises, or NO_TIME */
     int64_t held_at, cancelled_at;
     uint32_t moves, topics;
-    int16_t reason;                  /* of a cancellation; -1 none */
+    int16_t reason; /* of a cancellation; -1 none */
     kap_span_t memo;
     kap_attendee_t attendees[KAP_MEETING_ATTENDEES];
     uint32_t attendee_count;
@@ -74,26 +68,26 @@ void kap_meeting_init(kap_meeting_t *m);
 void kap_action_init(kap_action_t *a);
 
 typedef struct {
-    kap_span_t publisher;       /* member that publishes */
-    bool is_coordinator;        /* of the event's region */
-    bool region_known;          /* and one of the publisher's, or it coordinates it */
-    bool forum_known;           /* meeting events that name a forum */
+    kap_span_t publisher; /* member that publishes */
+    bool is_coordinator;  /* of the event's region */
+    bool region_known;    /* and one of the publisher's, or it coordinates it */
+    bool forum_known;     /* meeting events that name a forum */
     kap_span_t forum_owner, forum_region;
-    bool meeting_known;         /* action_agreed: the meeting is known */
-    kap_span_t meeting_owner;   /* of the action's meeting */
+    bool meeting_known;       /* action_agreed: the meeting is known */
+    kap_span_t meeting_owner; /* of the action's meeting */
 } kap_meeting_facts_t;
 
 /* Same terms as kap_referral_judge. fx.streams of the region and, for attendance and
  * actions, of the members named; fx.time is the time that counts. */
-kap_verdict_t kap_forum_judge(const kap_forum_t *before, const kap_event_t *ev,
-                              const kap_meeting_facts_t *facts, int64_t now, kap_forum_t *after,
-                              kap_effects_t *fx, kap_refusal_t *why);
-kap_verdict_t kap_meeting_judge(const kap_meeting_t *before, const kap_event_t *ev,
-                                const kap_meeting_facts_t *facts, int64_t now, kap_meeting_t *after,
-                                kap_effects_t *fx, kap_refusal_t *why);
-kap_verdict_t kap_action_judge(const kap_action_t *before, const kap_event_t *ev,
-                               const kap_meeting_facts_t *facts, int64_t now, kap_action_t *after,
-                               kap_effects_t *fx, kap_refusal_t *why);
+int kap_forum_judge(const kap_forum_t *before, const kap_event_t *ev,
+                    const kap_meeting_facts_t *facts, int64_t now, kap_forum_t *after,
+                    kap_effects_t *fx, kap_refusal_t *why);
+int kap_meeting_judge(const kap_meeting_t *before, const kap_event_t *ev,
+                      const kap_meeting_facts_t *facts, int64_t now, kap_meeting_t *after,
+                      kap_effects_t *fx, kap_refusal_t *why);
+int kap_action_judge(const kap_action_t *before, const kap_event_t *ev,
+                     const kap_meeting_facts_t *facts, int64_t now, kap_action_t *after,
+                     kap_effects_t *fx, kap_refusal_t *why);
 
 /* Held within 7 days of the plan (metrics.md 17): the occurrence where one is named,
  * else the plan as first made. False for the unplanned and the not held. */

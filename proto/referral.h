@@ -15,45 +15,40 @@
 #include "event.h"
 #include "span.h"
 
-#define KAP_REFERRAL_NO_TIME INT64_MIN /* a time that is not there */
-#define KAP_REFERRAL_NO_SPAN_MS (-1)   /* a duration that is not there */
-#define KAP_REFERRAL_DAYS_DEFAULT 10   /* target: working days, answer and contact */
+#define KAP_REFERRAL_NO_TIME          INT64_MIN /* a time that is not there */
+#define KAP_REFERRAL_NO_SPAN_MS       (-1)      /* a duration that is not there */
+#define KAP_REFERRAL_DAYS_DEFAULT     10        /* target: working days, answer and contact */
 #define KAP_REFERRAL_UNDELIVERED_DAYS 30
 
-typedef enum {
-#define KAP_STATE(name, number, wire, class, fi, sv, en) KAP_STATE_##name = number,
-#include "states.def"
-#undef KAP_STATE
-} kap_state_t;
+/* A state is a code of the list STATE (KAP_STATE_CREATED ...), or none. */
+#define KAP_STATE_NONE (-1)
 
-const char *kap_state_name(int state);             /* wire name; "none" for an unknown number */
-const char *kap_state_text(int state, int lang);   /* for people; lang 0 fi, 1 sv, 2 en */
-int kap_state_parse(kap_span_t wire);              /* -1 when unknown */
-bool kap_state_is_open(int state);                 /* expired is not open and not terminal */
+const char *kap_state_name(int state); /* wire name; "none" when there is none */
+bool kap_state_is_open(int state);     /* expired is not open and not terminal */
 bool kap_state_is_terminal(int state);
 
 /* Flags of a referral, for good or until cleared. */
 typedef enum {
-    KAP_RF_EXTERNAL = 1u << 0,         /* to external:<type>: no answer expected */
-    KAP_RF_INTERNAL = 1u << 1,         /* both ends of one organisation */
-    KAP_RF_ARCHIVE = 1u << 2,          /* of an imported log: no deadlines */
-    KAP_RF_WARM = 1u << 3,             /* handed over together */
-    KAP_RF_RETURN_EXPECTED = 1u << 4,  /* subcontracting: the customer comes back */
-    KAP_RF_ON_HOLD = 1u << 5,          /* clocks stand */
+    KAP_RF_EXTERNAL = 1u << 0,        /* to external:<type>: no answer expected */
+    KAP_RF_INTERNAL = 1u << 1,        /* both ends of one organisation */
+    KAP_RF_ARCHIVE = 1u << 2,         /* of an imported log: no deadlines */
+    KAP_RF_WARM = 1u << 3,            /* handed over together */
+    KAP_RF_RETURN_EXPECTED = 1u << 4, /* subcontracting: the customer comes back */
+    KAP_RF_ON_HOLD = 1u << 5,         /* clocks stand */
     KAP_RF_WITHDRAW_REQUESTED = 1u << 6,
     KAP_RF_WITHDRAWN_BY_RECIPIENT = 1u << 7,
     KAP_RF_DID_NOT_COME = 1u << 8,
     KAP_RF_CONSENT_WITHDRAWN = 1u << 9,
     KAP_RF_SHARED = 1u << 10,
-    KAP_RF_LATE = 1u << 11,            /* answered after the answer deadline */
-    KAP_RF_CONTACT_LATE = 1u << 12,    /* contacted (or ended) after the contact limit */
-    KAP_RF_CLOCK_AHEAD = 1u << 13,     /* some event's time lay after its commit */
+    KAP_RF_LATE = 1u << 11,         /* answered after the answer deadline */
+    KAP_RF_CONTACT_LATE = 1u << 12, /* contacted (or ended) after the contact limit */
+    KAP_RF_CLOCK_AHEAD = 1u << 13,  /* some event's time lay after its commit */
     KAP_RF_REOPENS = 1u << 14,
-    KAP_RF_BACKED_OUT = 1u << 15,      /* declined or redirected after an accept */
+    KAP_RF_BACKED_OUT = 1u << 15, /* declined or redirected after an accept */
     KAP_RF_VOIDED_BY_OPERATOR = 1u << 16,
     KAP_RF_FEEDBACK = 1u << 17,
     KAP_RF_HELD_ONCE = 1u << 18,
-    KAP_RF_MEETING = 1u << 19,         /* arose in a meeting */
+    KAP_RF_MEETING = 1u << 19, /* arose in a meeting */
 } kap_referral_flag_t;
 
 /* Milestones, as bits of `implied` and `clamped`. */
@@ -66,12 +61,9 @@ enum {
     KAP_MILESTONE_CUSTOMER = 16, /* only in clamped: the customer's clock */
 };
 
-typedef enum {
-    KAP_DEADLINE_NONE = 0,
-    KAP_DEADLINE_UNDELIVERED = 1, /* 30 days from the commit of created */
-    KAP_DEADLINE_ANSWER = 2,
-    KAP_DEADLINE_CONTACT = 3, /* after an accept: the first contact */
-} kap_deadline_kind_t;
+/* Which limit runs: a code of the list DEADLINE (DELIVERY: 30 days from the commit of
+ * created; ANSWER; CONTACT: after an accept, the first contact), or none. */
+#define KAP_DEADLINE_NONE (-1)
 
 /* A duration by both clocks' hands; KAP_REFERRAL_NO_SPAN_MS in both when there is none. */
 typedef struct {
@@ -79,11 +71,11 @@ typedef struct {
 } kap_spent_t;
 
 typedef struct {
-    uint8_t state;      /* kap_state_t */
-    uint8_t open_state; /* while expired: the open state beneath; else equal to state */
-    uint8_t due_kind;   /* kap_deadline_kind_t */
+    int8_t state;             /* KAP_STATE_ */
+    int8_t open_state;        /* while expired: the open state beneath; else equal to state */
+    int8_t due_kind;          /* KAP_DEADLINE_ */
     uint8_t implied, clamped; /* KAP_MILESTONE_ bits */
-    uint32_t flags;     /* KAP_RF_ */
+    uint32_t flags;           /* KAP_RF_ */
     int16_t kind, service, segment, language, origin; /* codes; -1 = none */
     int16_t outcome, detail, reason;                  /* of the terminal event; -1 = none */
     int16_t feedback_scale, feedback_value;           /* the last given; -1 = none */
@@ -92,13 +84,13 @@ typedef struct {
     kap_span_t from, to, region, case_id, parent, next;
     int64_t created_at, created_commit, delivered_at, delivered_commit, accepted_at, contact_at;
     int64_t ended_at, answer_received_at, expired_at;
-    int64_t root_created_at; /* the case's earliest root when this was accepted or created */
-    int64_t clock_from;      /* where the running limit started */
+    int64_t root_created_at;    /* the case's earliest root when this was accepted or created */
+    int64_t clock_from;         /* where the running limit started */
     int64_t hold_from, hold_to; /* the last hold; hold_to none = it still lasts */
     int64_t held_working_ms, held_elapsed_ms; /* earlier holds */
-    int64_t spent_working_ms; /* used of the running limit before the last resume */
-    int64_t due_at;           /* the running limit; none when none runs or on hold */
-    int64_t answer_due_at;    /* the answer deadline as it last stood, for target figures */
+    int64_t spent_working_ms;                 /* used of the running limit before the last resume */
+    int64_t due_at;                 /* the running limit; none when none runs or on hold */
+    int64_t answer_due_at;          /* the answer deadline as it last stood, for target figures */
     kap_spent_t to_accept;          /* recipient's clock: delivered -> accepted, both real */
     kap_spent_t to_contact;         /* recipient's clock: delivered -> first reached, both real */
     kap_spent_t to_end;             /* recipient's clock: accepted -> completed, both real */
@@ -110,29 +102,23 @@ void kap_referral_init(kap_referral_t *r); /* state none, every time and code no
 /* What the caller found out. Zeroed facts refuse everything. */
 typedef struct {
     bool is_sender, is_recipient, is_operator, is_broker; /* who publishes; several may hold */
-    bool archive;              /* the region is an archive: no directory, no deadlines, no case limit */
-    bool from_in_region;       /* created: the region is one of the sender's */
-    bool to_known;             /* created: `to` is a member, valid now (not needed for external:) */
-    bool to_in_region;         /* created: the recipient lists the region or is national */
-    bool internal;             /* created: both ends of one organisation */
-    bool recipient_is_authority; /* declined: by the recipient's actor type */
+    bool archive;        /* the region is an archive: no directory, no deadlines, no case limit */
+    bool from_in_region; /* created: the region is one of the sender's */
+    bool to_known;       /* created: `to` is a member, valid now (not needed for external:) */
+    bool to_in_region;   /* created: the recipient lists the region or is national */
+    bool internal;       /* created: both ends of one organisation */
+    bool recipient_is_authority;        /* declined: by the recipient's actor type */
     uint16_t answer_days, contact_days; /* targets of the region in working days; 0 = default */
     const kap_closures_t *closures;     /* the recipient's; may be NULL */
     /* created */
-    uint32_t case_size;        /* referrals the case has already */
+    uint32_t case_size; /* referrals the case has already */
     bool parent_known, parent_voided, parent_same_case, parent_to_is_sender;
     bool reopens_known, reopens_terminal;
-    int64_t root_created_at;   /* earliest unvoided root of the case; NO_TIME when none yet */
+    int64_t root_created_at; /* earliest unvoided root of the case; NO_TIME when none yet */
     /* redirected: the events of its group, itself included; NULL when none */
     const kap_event_t *group;
     uint32_t group_count;
 } kap_referral_facts_t;
-
-typedef enum {
-    KAP_VERDICT_REFUSED = 0,
-    KAP_VERDICT_ACCEPTED = 1,
-    KAP_VERDICT_ALREADY_SO = 2, /* in the log, no effect */
-} kap_verdict_t;
 
 typedef enum { KAP_TIMER_KEEP, KAP_TIMER_SET, KAP_TIMER_CLEAR } kap_timer_change_t;
 
@@ -142,7 +128,7 @@ enum { KAP_TELL_REGION = 1, KAP_TELL_FROM = 2, KAP_TELL_TO = 4, KAP_TELL_THIRD =
 typedef struct {
     kap_timer_change_t timer; /* the deadline of this referral */
     int64_t timer_at;         /* with SET: expire when now >= this */
-    kap_deadline_kind_t timer_kind;
+    int8_t timer_kind;        /* KAP_DEADLINE_ */
     uint8_t reached;          /* milestones passed by this event, implied ones included */
     uint8_t streams;          /* KAP_TELL_: whose streams carry it */
     kap_span_t third;         /* with KAP_TELL_THIRD: the member shared with */
@@ -153,13 +139,13 @@ typedef struct {
     int64_t time;             /* the time that counts */
 } kap_effects_t;
 
-/* Judges one referral event. `before` NULL or state none: not known yet. `now` is the
- * commit time. Accepted: *after and *fx are filled (after may be the same object as
- * before). Already so: *after = *before, fx says only where it is shown. Refused: *why
- * is set, *after and *fx are untouched; the current state is before's. */
-kap_verdict_t kap_referral_judge(const kap_referral_t *before, const kap_event_t *ev,
-                                 const kap_referral_facts_t *facts, int64_t now,
-                                 kap_referral_t *after, kap_effects_t *fx, kap_refusal_t *why);
+/* Judges one referral event: KAP_VERDICT_ACCEPTED, _ALREADY_SO or _REFUSED. `before` NULL or state
+ * none: not known yet. `now` is the commit time. Accepted: *after and *fx are filled (after may be
+ * the same object as before). Already so: *after = *before, fx says only where it is shown.
+ * Refused: *why is set, *after and *fx are untouched; the current state is before's. */
+int kap_referral_judge(const kap_referral_t *before, const kap_event_t *ev,
+                       const kap_referral_facts_t *facts, int64_t now, kap_referral_t *after,
+                       kap_effects_t *fx, kap_refusal_t *why);
 
 /* True when the broker's timer must publish `expired` at `now`: a limit runs and is over. */
 bool kap_referral_is_due(const kap_referral_t *r, int64_t now);

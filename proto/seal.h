@@ -18,7 +18,7 @@
 #include "span.h"
 
 #define KAP_SEAL_CONTENTS_BYTES 49152 /* 48 KiB: with boxes and padding still below 64 KiB */
-#define KAP_SEAL_RECIPIENTS 8
+#define KAP_SEAL_RECIPIENTS     8
 
 /* What sealed contents are bound to; a box opened with another binding fails. */
 typedef struct {

@@ -87,6 +87,9 @@ void kap_date_format(kap_date_t date, char out[KAP_TIME_TEXT]);
 /* The first instant of the local day. */
 int64_t kap_day_start_ms(kap_zone_t zone, kap_date_t date);
 
+/* The instant behind the local day: the next one's first. */
+int64_t kap_day_end_ms(kap_zone_t zone, kap_date_t date);
+
 /* The local day an instant lies in. Instants outside the years 1..9999 count as their edge. */
 kap_date_t kap_date_of(kap_zone_t zone, int64_t at_ms);
 

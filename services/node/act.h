@@ -9,15 +9,17 @@
  * It does not wait for the network, and keeps no customer data in the clear.
  *
  * Fields. Every value is text, whatever door it came through: numbers in decimal, truth as
- * true/false (yes/no, 1/0, kyllä/ei), times as RFC 3339 or `YYYY-MM-DD HH:MM` Helsinki, lists
- * separated by commas. Names are the wire names of proto/fields.def, a dot between the levels of
- * a map (`basis.disclosure`), and these of the node's own:
- *   expect_state  refuse unless the referral is in this state here
+ * true/false (yes/no, 1/0), times as RFC 3339 or `YYYY-MM-DD hh:mm[:ss]` Helsinki, lists separated
+ * by commas. An empty value counts as absent. Names are the wire names of proto/fields.def (open,
+ * ends and sealed part alike: proto/events.def says which goes where), a dot between the levels
+ * of a map (`basis.disclosure`), and these of the node's own:
  *   time          when it happened (default: now); a future time is refused
- *   business_id   the customer: checked, sealed, and made into the year's pseudonym
- *   customer.*    any further text about the customer, sealed to the two ends
- *   next.*        redirect: the fields of the child referral, as for refer
- * A personal identity code in any value refuses the act. */
+ *   business_id   refer: besides being sealed, it makes the year's pseudonym `customer`
+ *   next.*        redirect: the fields of the child referral, as for refer; what it leaves out is
+ *                 taken from the parent, contents included
+ *   type          report: the follow-up event, `kapula.advice.given.v1` or short `advice.given`
+ * Unknown names are refused with the nearest known ones. A personal identity code in any value
+ * refuses the act. */
 #ifndef KAP_ACT_H
 #define KAP_ACT_H
 

@@ -50,9 +50,11 @@ const kap_directory_t *kap_node_directory(const kap_node_t *node);
  * directory (members, when read), extras. `ok` false with `why` when something needs a person. */
 int kap_node_health(kap_node_t *node, kap_buf_t *json);
 
-/* The node's table of configuration keys with the actor's and its extras' appended: yours,
- * free(). NULL without memory. */
-kap_conf_key_t *kap_node_conf_keys(const kap_actor_t *actor);
+/* Tables of configuration keys for kap_conf_load: the node's, the actor's, its extras', ended by
+ * NULL. */
+#define KAP_NODE_CONF_TABLES 12
+void kap_node_conf_tables(const kap_actor_t *actor,
+                          const kap_conf_key_t *tables[KAP_NODE_CONF_TABLES]);
 
 /* main() of a daemon: -c/--config FILE, --check, --print-config, --version, --help. SIGTERM and
  * SIGINT drain; SIGHUP reads the directory again. Exit code: 0 ended as asked, 1 failed while

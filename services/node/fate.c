@@ -115,8 +115,8 @@ int kap_fate_verdict(kap_txn_t *txn, uint64_t act, const kap_outbox_receipt_t *r
         row.code = kap_span_str(code);
         row.sentence = sentence;
     } else if (!was_final && row.open_events == 0) {
-        row.fate = receipt->verdict == KAP_VERDICT_ALREADY_SO ? KAP_FATE_ALREADY
-                                                              : KAP_FATE_COMMITTED;
+        row.fate =
+            receipt->verdict == KAP_VERDICT_ALREADY_SO ? KAP_FATE_ALREADY : KAP_FATE_COMMITTED;
     }
     if (receipt->log_seq)
         row.log_seq = receipt->log_seq;

@@ -70,7 +70,8 @@ int kap_outbox_receipt_put(kap_txn_t *txn, uint32_t line, uint64_t sequence,
 int kap_outbox_receipt_get(kap_txn_t *txn, uint32_t line, uint64_t sequence,
                            kap_outbox_receipt_t *receipt);
 
-/* Events without a receipt, all lines; *oldest_ms is when the first of them was queued (0: none). */
+/* Events without a receipt, all lines; *oldest_ms is when the first of them was queued (0: none).
+ */
 int kap_outbox_waiting(kap_txn_t *txn, uint64_t *count, int64_t *oldest_ms);
 
 /* Removes receipted events, oldest first, whose receipt came before `before_ms`, at most `max`;

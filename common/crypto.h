@@ -65,6 +65,7 @@ typedef struct { /* Ed25519: who said it; secret is seed and public key */
 kap_curve_t *kap_curve_new(void);
 kap_seal_keys_t *kap_seal_keys_new(void);
 kap_sign_keys_t *kap_sign_keys_new(void);
+kap_curve_t *kap_curve_copy(const kap_curve_t *keys);
 
 /* Wiped, then freed. NULL inside is allowed. */
 void kap_curve_destroy(kap_curve_t **keys);

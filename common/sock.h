@@ -61,10 +61,10 @@ typedef struct {
 
 /* Counters since kap_sock_open, recreations included. */
 typedef struct {
-    uint64_t received, sent;                       /* messages */
-    uint64_t too_many_frames, foreign_id, no_user; /* discarded messages, by reason */
-    uint64_t again, unreachable;                   /* sends refused, by reason */
-    uint64_t ups, downs, refusals;                 /* state changes of a client */
+    uint64_t received, sent;                                  /* messages */
+    uint64_t too_many_frames, foreign_id, no_user, no_memory; /* discarded messages, by reason */
+    uint64_t again, unreachable;                              /* sends refused, by reason */
+    uint64_t ups, downs, refusals;                            /* state changes of a client */
 } kap_sock_counts_t;
 
 /* *msg is lent for the call; set *msg to NULL to keep it (then it is yours to destroy). */
@@ -121,8 +121,8 @@ size_t kap_msg_count(const kap_msg_t *msg);
  */
 kap_span_t kap_msg_frame(const kap_msg_t *msg, size_t i);
 
-/* The sender's public key in Z85 (40 characters), as the handshake proved it; "" on local sockets.
- */
+/* At a ROUTER the sender's public key in Z85 (40 characters), as the handshake proved it; "" at
+ * clients and on local sockets. */
 const char *kap_msg_user(const kap_msg_t *msg);
 
 /* Names the connection to answer on; never shown to anybody, reused by the library one day. */

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/*
+ * rows: the tables of the broker's store: names, keys and layouts of their rows, and the functions
+ * that read them. Everything here works inside a transaction of the caller (reader, ledger, audit,
+ * tests) and holds nothing beyond it; spans lend from the transaction. Numbers are big-endian in
+ * keys, varints (LEB128) in values. It judges nothing. Writing is state.c's and figures.c's.
+ *
+ * A *scope* keeps the ids of two archives, and of the mesh, apart: 0 for the mesh, else the number
+ * of the archive's name.
+ */
+#ifndef KAP_ROWS_H
+#define KAP_ROWS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "arena.h"
+#include "buf.h"
+#include "case.h"
+#include "meeting.h"
+#include "referral.h"
+#include "span.h"
+#include "store.h"
+
+#define KAP_ROWS_STORE   "broker" /* name of the store */
+#define KAP_ROWS_VERSION 1
+
+/* KAP_TABLE(NAME, "name", "key", "value") */
+#define KAP_ROWS_TABLES(KAP_TABLE)                                                                 \
+    KAP_TABLE(META, "meta", "what", "mesh, epoch, head, figures' position")                        \
+    KAP_TABLE(NAMES, "names", "text", "number")                                                    \
+    KAP_TABLE(TEXTS, "texts", "number", "text")                                                    \
+    KAP_TABLE(LOG, "log", "first position", "run of events, open parts")                           \
+    KAP_TABLE(ENDS, "ends", "first position", "run of ends parts")                                 \
+    KAP_TABLE(SEALED, "sealed", "first position", "run of sealed parts")                           \
+    KAP_TABLE(STREAMS, "streams", "stream, first place", "positions of a batch in it")             \
+    KAP_TABLE(PRODUCERS, "producers", "source", "mark: last sequence and hash, scope")             \
+    KAP_TABLE(RECEIPTS, "receipts", "source, first sequence", "position, count")                   \
+    KAP_TABLE(REFERRALS, "referrals", "scope, id", "state of a referral")                          \
+    KAP_TABLE(CASES, "cases", "scope, id", "ids of its referrals in order")                        \
+    KAP_TABLE(FORUMS, "forums", "id", "state of a forum")                                          \
+    KAP_TABLE(MEETINGS, "meetings", "id", "state of a meeting")                                    \
+    KAP_TABLE(ACTIONS, "actions", "id", "state of an action")                                      \
+    KAP_TABLE(LATEST, "latest", "kap_followup_key", "position and ends of the last of its key")    \
+    KAP_TABLE(DUE, "due", "time, scope, referral", "nothing; may be early, never late")            \
+    KAP_TABLE(ARCHIVES, "archives", "name", "what it holds, whether it is closed")                 \
+    KAP_TABLE(DIRECTORIES, "directories", "first position", "text of the directory from there")    \
+    KAP_TABLE(COHORT, "cohort", "region, from, to, created, position", "what a referral counts")   \
+    KAP_TABLE(CELLS, "cells", "region, from, to, month", "sums of cohort rows")                    \
+    KAP_TABLE(SKETCHES, "sketches", "region, from, to, month", "times to accept, in log buckets")
+
+enum {
+#define KAP_TABLE(NAME, name, key, value) KAP_ROWS_##NAME,
+    KAP_ROWS_TABLES(KAP_TABLE)
+#undef KAP_TABLE
+        KAP_ROWS_COUNT
+};
+
+/* Names of the tables for kap_store_open, ended by NULL. */
+extern const char *const kap_rows_tables[];
+
+enum {
+    KAP_ROWS_RUN_BYTES = 16384, /* a run of the log ends when it is this large */
+    KAP_ROWS_KEY_BYTES = 511,
+};
+
+/* --- meta --- */
+
+/* Where the log stands. */
+typedef struct {
+    uint8_t epoch[16];
+    uint64_t seq;         /* newest position, 0: empty */
+    int64_t time;         /* its committed_at */
+    uint8_t chain[32];    /* h(seq); zeroes when empty */
+    uint64_t figures_seq; /* cells, cohort and sketches stand here, at or before seq */
+    int64_t figures_time; /* committed_at of that position */
+} kap_head_t;
+
+/* KAP_OK; KAP_E_NOTFOUND in a store that was never opened by a ledger; KAP_E_CORRUPT. */
+int kap_rows_head(kap_txn_t *txn, kap_head_t *head);
+
+/* --- names: every member, actor, region, source and stream has a number, from 1 --- */
+
+/* 0 when the text has none. */
+int kap_rows_number(kap_txn_t *txn, kap_span_t text, uint32_t *number);
+
+/* The text of a number; KAP_E_NOTFOUND. */
+int kap_rows_text(kap_txn_t *txn, uint32_t number, kap_span_t *text);
+
+/* --- the log --- */
+
+/* One event as it lies in the log. */
+typedef struct {
+    uint64_t log_seq;
+    int64_t committed_at;
+    uint8_t verdict;   /* KAP_VERDICT_ */
+    uint16_t refusal;  /* KAP_REFUSAL_, 0 when not refused */
+    uint16_t as;       /* KAP_AS_: what the publisher was towards it */
+    uint32_t source;   /* number of its source's name */
+    uint64_t sequence; /* in its source */
+    uint8_t content_hash[32], ends_hash[32], sealed_hash[32]; /* zeroes: has no such part */
+    uint8_t leaf[32];
+    bool begins_batch;
+    kap_span_t open;         /* empty for a refused event */
+    kap_span_t ends, sealed; /* as far as asked for and there */
+} kap_logged_t;
+
+enum { KAP_LOGGED_ENDS = 1, KAP_LOGGED_SEALED = 2 };
+
+/* Walks a log in one transaction, cheapest in rising order. Embedded; close it before the
+ * transaction ends or is reset. */
+typedef struct {
+    kap_cursor_t *log, *ends, *sealed;
+    kap_span_t run[3]; /* runs in hand: log, ends, sealed */
+    uint64_t first[3]; /* their first positions, 0: none in hand */
+    size_t at;         /* next event in the log's run */
+    uint64_t next;     /* and its position */
+} kap_log_walk_t;
+
+int kap_log_walk_open(kap_txn_t *txn, kap_log_walk_t *walk);
+void kap_log_walk_close(kap_log_walk_t *walk);
+
+/* The event at a position, with the parts asked for (KAP_LOGGED_). Its leaf is computed anew and
+ * compared. KAP_E_NOTFOUND past the head; KAP_E_CORRUPT when something is missing or does not fit.
+ */
+int kap_log_walk_get(kap_log_walk_t *walk, uint64_t log_seq, unsigned parts, kap_logged_t *event);
+
+/* --- streams --- */
+
+/* Newest place in a stream; 0 when it has no events or is unknown. */
+int kap_rows_stream_head(kap_txn_t *txn, kap_span_t stream, uint64_t *seq);
+
+/* Positions in the log of the stream's events after `after`, at most `max`: log_seqs[0] belongs to
+ * place after + 1, and so on. *count 0: nothing after it. */
+int kap_rows_stream_after(kap_txn_t *txn, kap_span_t stream, uint64_t after, uint64_t log_seqs[],
+                          uint32_t max, uint32_t *count);
+
+/* --- producers --- */
+
+typedef struct {
+    uint64_t last;    /* sequence; 0: the source is unknown */
+    uint8_t hash[32]; /* content hash of that event */
+    uint32_t scope;   /* the archive it fills, 0: none */
+} kap_mark_t;
+
+/* The mark of a source; an unknown one has last 0. */
+int kap_rows_mark(kap_txn_t *txn, kap_span_t source, kap_mark_t *mark);
+
+/* Position in the log of an event that the source published; KAP_E_NOTFOUND above the mark. */
+int kap_rows_receipt(kap_txn_t *txn, kap_span_t source, uint64_t sequence, uint64_t *log_seq);
+
+/* --- state --- */
+
+/* A referral as it stands, and what the ledger keeps beside the machine's state. */
+typedef struct {
+    kap_referral_t r;
+    uint64_t created_seq;   /* position of its `created` */
+    int64_t due_indexed_at; /* earliest entry of it in `due`, KAP_REFERRAL_NO_TIME: none */
+    kap_spent_t customer;   /* customer's clock, when the case's first accept is this one's */
+} kap_referral_row_t;
+
+/* Scope of a region's ids: 0 for the mesh, the archive's number for an archive (0 too when there
+ * is no archive of that name). */
+int kap_rows_scope(kap_txn_t *txn, kap_span_t archive, uint32_t *scope);
+
+/* KAP_E_NOTFOUND; spans of the row lend from the transaction. */
+int kap_rows_referral(kap_txn_t *txn, uint32_t scope, kap_span_t id, kap_referral_row_t *row);
+
+/* A case with its referrals as they stand; nodes and ids in the arena. KAP_E_NOTFOUND. */
+int kap_rows_case(kap_txn_t *txn, uint32_t scope, kap_span_t id, kap_arena_t *arena,
+                  kap_case_t *out);
+
+int kap_rows_forum(kap_txn_t *txn, kap_span_t id, kap_forum_t *forum);
+int kap_rows_meeting(kap_txn_t *txn, kap_span_t id, kap_meeting_t *meeting);
+int kap_rows_action(kap_txn_t *txn, kap_span_t id, kap_action_t *action);
+
+/* An archive: what NAME holds. */
+typedef struct {
+    kap_span_t source;             /* that fills it */
+    kap_span_t attribute, options; /* as opened */
+    uint8_t digest[32];
+    uint64_t opened_seq, closed_seq; /* positions; closed 0: still open */
+} kap_archive_t;
+
+/* KAP_E_NOTFOUND. */
+int kap_rows_archive(kap_txn_t *txn, kap_span_t name, kap_archive_t *archive);
+
+/* The directory's text in force at a position; KAP_E_NOTFOUND before the first. *from (may be
+ * NULL) gets the position it is valid from. */
+int kap_rows_directory(kap_txn_t *txn, uint64_t log_seq, uint64_t *from, kap_span_t *json);
+
+/* --- building keys and values; state.c, figures.c and audit.c --- */
+
+typedef struct {
+    uint8_t bytes[KAP_ROWS_KEY_BYTES];
+    size_t size;
+} kap_key_t;
+
+static inline kap_span_t kap_key_span(const kap_key_t *key)
+{
+    return kap_span(key->bytes, key->size);
+}
+
+void kap_key_u64(kap_key_t *key, uint64_t value);                   /* one position */
+void kap_key_u32_u64(kap_key_t *key, uint32_t a, uint64_t b);       /* streams, receipts */
+void kap_key_scoped(kap_key_t *key, uint32_t scope, kap_span_t id); /* referrals, cases */
+void kap_key_due(kap_key_t *key, int64_t at, uint32_t scope, kap_span_t id);
+int kap_key_due_split(kap_span_t key, int64_t *at, uint32_t *scope, kap_span_t *id);
+
+/* Varints of LEB128; signed ones by zigzag. get returns false past the end or above 64 bits. */
+void kap_put_varint(kap_buf_t *buf, uint64_t value);
+void kap_put_svarint(kap_buf_t *buf, int64_t value);
+bool kap_get_varint(kap_span_t *rest, uint64_t *value);
+bool kap_get_svarint(kap_span_t *rest, int64_t *value);
+
+/* The row of a referral. */
+void kap_referral_row_pack(kap_buf_t *buf, const kap_referral_row_t *row);
+int kap_referral_row_unpack(kap_span_t value, kap_referral_row_t *row);
+
+#endif

@@ -32,8 +32,8 @@ typedef struct {
     uint32_t count, cap;
 } kap_case_t;
 
-/* What the shape says. Counts leave out voided nodes; path figures (ping-pong, chain)
- * take transfers, guidance and leads alike only where `all_kinds` was asked for. */
+/* What the shape says. Voided nodes are in nothing; transfers, guidance and leads
+ * count alike. */
 typedef struct {
     uint32_t referrals, delivered, roots;
     uint32_t chain;            /* referrals on the longest path */

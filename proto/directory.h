@@ -19,12 +19,12 @@ typedef enum {
     KAP_ROLE_NODE = 1,        /* sends and answers for its own member */
     KAP_ROLE_PARTY = 2,       /* figures of its own regions */
     KAP_ROLE_STEERING = 4,    /* the same, reading */
-    KAP_ROLE_COORDINATOR = 8, /* of regions: role_regions */
-    KAP_ROLE_AREA = 16,       /* all regions of areas: role_areas */
+    KAP_ROLE_COORDINATOR = 8, /* of regions: see coordinated */
+    KAP_ROLE_AREA = 16,       /* all regions of areas */
     KAP_ROLE_MINISTRY = 32,
     KAP_ROLE_OPERATOR = 64,
     KAP_ROLE_GATEWAY = 128,
-    KAP_ROLE_SPEAKER = 256, /* publishes for every member of bench regions: role_regions */
+    KAP_ROLE_SPEAKER = 256, /* publishes for every member of bench regions: see coordinated */
 } kap_role_t;
 
 typedef struct {
@@ -55,8 +55,10 @@ typedef struct {
     const kap_closures_t *closures; /* NULL when none */
     const uint32_t *regions;
     uint32_t region_count; /* indexes of its regions */
-    const uint32_t *role_regions;
-    uint32_t role_region_count; /* coordinator, speaker */
+    const uint32_t *coordinated;
+    uint32_t coordinated_count;
+    const uint32_t *spoken; /* bench regions it may speak in for every member */
+    uint32_t spoken_count;
     const kap_span_t *role_areas;
     uint32_t role_area_count;
     uint32_t index;

@@ -49,6 +49,7 @@ typedef enum {
     KAP_RF_FEEDBACK = 1u << 17,
     KAP_RF_HELD_ONCE = 1u << 18,
     KAP_RF_MEETING = 1u << 19, /* arose in a meeting */
+    KAP_RF_CAME = 1u << 20,    /* completed by `came` */
 } kap_referral_flag_t;
 
 /* Milestones, as bits of `implied` and `clamped`. */
@@ -84,11 +85,12 @@ typedef struct {
     kap_span_t from, to, region, case_id, parent, next;
     int64_t created_at, created_commit, delivered_at, delivered_commit, accepted_at, contact_at;
     int64_t ended_at, answer_received_at, expired_at;
-    int64_t root_created_at;    /* the case's earliest root when this was accepted or created */
-    int64_t clock_from;         /* where the running limit started */
-    int64_t hold_from, hold_to; /* the last hold; hold_to none = it still lasts */
-    int64_t held_working_ms, held_elapsed_ms; /* earlier holds */
-    int64_t spent_working_ms;                 /* used of the running limit before the last resume */
+    int64_t root_created_at;        /* the case's earliest root when this was accepted or created */
+    int64_t clock_from;             /* where the running limit started */
+    int64_t hold_from, hold_to;     /* the last hold; hold_to none = it still lasts */
+    kap_spent_t held;               /* earlier holds, closures cut out */
+    kap_spent_t held_at_accept;     /* of all holds, what lay before the accept */
+    int64_t spent_working_ms;       /* used of the running limit before the last resume */
     int64_t due_at;                 /* the running limit; none when none runs or on hold */
     int64_t answer_due_at;          /* the answer deadline as it last stood, for target figures */
     kap_spent_t to_accept;          /* recipient's clock: delivered -> accepted, both real */
@@ -102,7 +104,8 @@ void kap_referral_init(kap_referral_t *r); /* state none, every time and code no
 /* What the caller found out. Zeroed facts refuse everything. */
 typedef struct {
     bool is_sender, is_recipient, is_operator, is_broker; /* who publishes; several may hold */
-    bool archive;        /* the region is an archive: no directory, no deadlines, no case limit */
+    bool archive;        /* the region is an archive: no directory, deadlines or case limit */
+    bool bench;          /* a bench region: the basis may be missing */
     bool from_in_region; /* created: the region is one of the sender's */
     bool to_known;       /* created: `to` is a member, valid now (not needed for external:) */
     bool to_in_region;   /* created: the recipient lists the region or is national */

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* The limits of the protocol as constants: KAP_LIMIT_FRAME_BYTES and so on. The table
+ * limits.def holds them with unit and reason; SPEC.md, Limits, is compared with it. */
+#ifndef KAP_LIMITS_H
+#define KAP_LIMITS_H
+
+#include <stdint.h>
+
+enum {
+#define KAP_LIMIT(NAME, VALUE, UNIT, WHY) KAP_LIMIT_##NAME = (VALUE),
+#include "limits.def"
+#undef KAP_LIMIT
+};
+
+/* 9999-12-31T23:59:59.999Z; a time of an event lies between this and its negative. */
+#define KAP_TIME_LAST_MS INT64_C(253402300799999)
+
+#endif

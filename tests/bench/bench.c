@@ -173,24 +173,42 @@ static void run(void)
 
 static void parse(int argc, char **argv)
 {
-    static const struct option table[] = {{"driver", 1, 0, 'd'},     {"endpoint", 1, 0, 'e'},
-                                          {"folder", 1, 0, 'f'},
-                                          {"publishers", 1, 0, 'p'}, {"window", 1, 0, 'w'},
-                                          {"readers", 1, 0, 'r'},    {"size", 1, 0, 's'},
-                                          {"count", 1, 0, 'c'},      {"curve", 0, 0, 'C'},
-                                          {0, 0, 0, 0}};
+    static const struct option table[] = {{"driver", 1, 0, 'd'}, {"endpoint", 1, 0, 'e'},
+                                          {"folder", 1, 0, 'f'}, {"publishers", 1, 0, 'p'},
+                                          {"window", 1, 0, 'w'}, {"readers", 1, 0, 'r'},
+                                          {"size", 1, 0, 's'},   {"count", 1, 0, 'c'},
+                                          {"curve", 0, 0, 'C'},  {0, 0, 0, 0}};
     for (int c; (c = getopt_long(argc, argv, "", table, NULL)) != -1;)
         switch (c) {
-        case 'd': bench.driver = optarg; break;
-        case 'e': bench.endpoint = optarg; break;
-        case 'f': bench.folder = optarg; break;
-        case 'p': bench.publishers = atoi(optarg); break;
-        case 'w': bench.window = atoi(optarg); break;
-        case 'r': bench.readers = atoi(optarg); break;
-        case 's': bench.size = atoi(optarg); break;
-        case 'c': bench.count = atol(optarg); break;
-        case 'C': bench.curve = true; break;
-        default: bench_die("see tests/bench/README.md");
+        case 'd':
+            bench.driver = optarg;
+            break;
+        case 'e':
+            bench.endpoint = optarg;
+            break;
+        case 'f':
+            bench.folder = optarg;
+            break;
+        case 'p':
+            bench.publishers = atoi(optarg);
+            break;
+        case 'w':
+            bench.window = atoi(optarg);
+            break;
+        case 'r':
+            bench.readers = atoi(optarg);
+            break;
+        case 's':
+            bench.size = atoi(optarg);
+            break;
+        case 'c':
+            bench.count = atol(optarg);
+            break;
+        case 'C':
+            bench.curve = true;
+            break;
+        default:
+            bench_die("see tests/bench/README.md");
         }
     if (bench.publishers < 1 || bench.window < 1 || bench.readers < 0 || bench.size < 1 ||
         bench.count < bench.publishers)

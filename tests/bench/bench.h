@@ -36,9 +36,9 @@ typedef struct {
 
 typedef struct {
     const char *name;
-    void (*prepare)(void);                      /* once, untimed; may be NULL */
-    void (*publish)(bench_publisher_t *);       /* a thread each */
-    void (*read)(bench_reader_t *);             /* a thread each */
+    void (*prepare)(void);                /* once, untimed; may be NULL */
+    void (*publish)(bench_publisher_t *); /* a thread each */
+    void (*read)(bench_reader_t *);       /* a thread each */
 } bench_driver_t;
 
 extern bench_options_t bench;

@@ -11,7 +11,11 @@
 struct kap_blob {
     atomic_size_t refs;
     size_t size;
-    alignas(16) uint8_t data[];
+    uint8_t *bytes;    /* its own, or those of `whole` */
+    kap_blob_t *whole; /* a view: what it shows, and who hears of its end */
+    void (*gone)(void *arg);
+    void *arg;
+    alignas(16) uint8_t own[];
 };
 
 /* --- messages --- */
@@ -124,12 +128,27 @@ kap_blob_t *kap_blob_new(size_t size)
         return NULL;
     atomic_init(&blob->refs, 1);
     blob->size = size;
+    blob->bytes = blob->own;
+    blob->whole = NULL;
     return blob;
+}
+
+kap_blob_t *kap_blob_view(kap_blob_t *whole, void (*gone)(void *arg), void *arg)
+{
+    kap_blob_t *view = kap_blob_new(0);
+    if (!view)
+        return NULL;
+    view->size = whole->size;
+    view->bytes = whole->bytes;
+    view->whole = kap_blob_ref(whole);
+    view->gone = gone;
+    view->arg = arg;
+    return view;
 }
 
 uint8_t *kap_blob_data(kap_blob_t *blob)
 {
-    return blob->data;
+    return blob->bytes;
 }
 
 size_t kap_blob_size(const kap_blob_t *blob)
@@ -147,6 +166,11 @@ void kap_blob_unref(kap_blob_t **self)
 {
     kap_blob_t *blob = *self;
     *self = NULL;
-    if (blob && atomic_fetch_sub_explicit(&blob->refs, 1, memory_order_acq_rel) == 1)
-        free(blob);
+    if (!blob || atomic_fetch_sub_explicit(&blob->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    if (blob->whole) {
+        kap_blob_unref(&blob->whole);
+        blob->gone(blob->arg);
+    }
+    free(blob);
 }

@@ -473,7 +473,8 @@ static bool endpoint_fits(const kap_sock_t *sock, const char *endpoint)
     if (strlen(endpoint) >= KAP_SOCK_ENDPOINT_MAX)
         return false;
     if (sock->opts.local)
-        return starts(endpoint, "ipc://") || starts(endpoint, "inproc://");
+        return starts(endpoint, "ipc://") || starts(endpoint, "inproc://") ||
+               (sock->opts.loopback && starts(endpoint, "tcp://127.0.0.1:"));
     return starts(endpoint, "ipc://") || starts(endpoint, "tcp://");
 }
 

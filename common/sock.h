@@ -45,6 +45,7 @@ typedef enum {
 typedef struct {
     kap_sock_type_t type;
     bool local;                     /* no CURVE; then only ipc:// and inproc:// endpoints */
+    bool loopback;                  /* with local: tcp://127.0.0.1 too; for benchmarks alone */
     const kap_curve_t *server_keys; /* ROUTER, PUB: our pair */
     const kap_curve_t *client_keys; /* DEALER, SUB: our pair */
     const uint8_t *server_public;   /* DEALER, SUB: the server's public key, 32 bytes */
@@ -141,6 +142,11 @@ void kap_msg_destroy(kap_msg_t **msg);
 kap_blob_t *kap_blob_new(size_t size);
 uint8_t *kap_blob_data(kap_blob_t *blob);
 size_t kap_blob_size(const kap_blob_t *blob);
+
+/* The same bytes once more, with a reference of its own to `whole`; gone(arg) is called once, from
+ * whichever thread gives up the last reference to the view: how a sender learns that what it sent
+ * no longer waits in a socket. NULL when out of memory (gone is then not called). */
+kap_blob_t *kap_blob_view(kap_blob_t *whole, void (*gone)(void *arg), void *arg);
 kap_blob_t *kap_blob_ref(kap_blob_t *blob);
 
 /* Takes the reference; the last one frees. NULL inside is allowed. */

@@ -25,15 +25,13 @@
 #include "span.h"
 #include "store.h"
 
-enum { KAP_EPOCH_BYTES = 16 };
-
 /* One PUBLISH request. The door fills it; header and events lend from `msg` and `arena`. */
 typedef struct kap_job {
-    uint64_t ticket;         /* the door's: comes back in the result */
-    char key[41];            /* z85 of who sent it (User-Id), "" for the broker itself */
-    kap_header_t header;     /* source, first, count */
-    kap_event_t *events;     /* `count` of them; one that could not be decoded: see refusals */
-    kap_refusal_t *refusals; /* beside each event: number 0, or why it could not be decoded */
+    uint64_t ticket;     /* the door's: comes back in the result */
+    char key[41];        /* z85 of who sent it (User-Id), "" for the broker itself */
+    kap_header_t header; /* source, first, count */
+    kap_event_t
+        *events; /* `count` of them; type KAP_EV_NONE: it could not be decoded, see refusal */
     uint32_t count;
     kap_arena_t *arena; /* owned: dies once judged */
     kap_msg_t *msg; /* owned: lives as long as the batch that refers to its bytes; may be NULL */
@@ -48,7 +46,8 @@ void kap_job_destroy(kap_job_t **job);
 /* What became of one event of a job. */
 typedef struct {
     uint8_t verdict;     /* KAP_VERDICT_ */
-    uint16_t refusal;    /* KAP_REFUSAL_, 0 when not refused */
+    kap_refusal_t why;   /* number 0 when not refused */
+    int8_t state;        /* refused: state of the referral it met; KAP_STATE_NONE: none */
     uint64_t log_seq;    /* its place in the log, the original one for a duplicate */
     const uint8_t *leaf; /* 32 bytes */
 } kap_decided_t;
@@ -156,7 +155,7 @@ void kap_ledger_tick(kap_ledger_t *ledger);
 /* The store, for readers; lives until close. */
 kap_store_t *kap_ledger_store(kap_ledger_t *ledger);
 
-/* The random epoch of the store, KAP_EPOCH_BYTES; constant. */
+/* The random epoch of the store, KAP_LIMIT_EPOCH_BYTES; constant. */
 const uint8_t *kap_ledger_epoch(const kap_ledger_t *ledger);
 
 /* Head as last delivered to on_results (or as opened). Loop thread. */

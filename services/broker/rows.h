@@ -68,10 +68,10 @@ enum {
 
 /* Where the log stands. */
 typedef struct {
-    uint8_t epoch[16];
+    uint8_t mesh[32], epoch[16];
     uint64_t seq;         /* newest position, 0: empty */
     int64_t time;         /* its committed_at */
-    uint8_t chain[32];    /* h(seq); zeroes when empty */
+    uint8_t chain[32];    /* h(seq); h(0) when empty (kap_chain_start) */
     uint64_t figures_seq; /* cells, cohort and sketches stand here, at or before seq */
     int64_t figures_time; /* committed_at of that position */
 } kap_head_t;
@@ -94,7 +94,8 @@ typedef struct {
     uint64_t log_seq;
     int64_t committed_at;
     uint8_t verdict;   /* KAP_VERDICT_ */
-    uint16_t refusal;  /* KAP_REFUSAL_, 0 when not refused */
+    kap_refusal_t why; /* number 0 when not refused */
+    int8_t state;      /* refused: state of the referral it met; KAP_STATE_NONE: none */
     uint16_t as;       /* KAP_AS_: what the publisher was towards it */
     uint32_t source;   /* number of its source's name */
     uint64_t sequence; /* in its source */

@@ -85,7 +85,7 @@ int kap_conf_map_item(const kap_conf_t *conf, const char *key, size_t index, con
  * parses again to the same values. KAP_E_IO. */
 int kap_conf_print(const kap_conf_t *conf, FILE *out);
 
-/* Prints the keys as a manual: type, bounds, default, help; needs no file. */
-void kap_conf_help(const kap_conf_key_t *const *tables, FILE *out);
+/* Prints the keys as a manual: type, bounds, default, help; needs no file. KAP_E_IO. */
+int kap_conf_help(const kap_conf_key_t *const *tables, FILE *out);
 
 #endif

@@ -34,8 +34,8 @@ int kap_table_rule(kap_table_t *table);
 size_t kap_table_rows(const kap_table_t *table);
 
 /* Prints at most `width` columns (0: KAP_TABLE_WIDTH). When the cells need more, the widest
- * left-aligned columns shrink first, never below four columns. Plain text, no escape codes.
- * KAP_E_IO. */
+ * left-aligned columns shrink first, then the right-aligned ones, none below four columns (so that
+ * very many columns may still not fit). Plain text, no escape codes. KAP_E_IO, KAP_E_NOMEM. */
 int kap_table_print(const kap_table_t *table, FILE *out, int width);
 
 /* Frees and nulls; *table may be NULL. */

@@ -9,7 +9,7 @@
 #include "arena.h"
 #include "buf.h"
 #include "codes.h"
-#include "limits.h"
+#include "limit.h"
 #include "mp.h"
 #include "span.h"
 

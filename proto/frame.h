@@ -6,7 +6,7 @@
 #define KAP_FRAME_H
 
 #include "buf.h"
-#include "limits.h"
+#include "limit.h"
 #include "span.h"
 
 typedef enum {

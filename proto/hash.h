@@ -4,7 +4,7 @@
 #ifndef KAP_HASH_H
 #define KAP_HASH_H
 
-#include "limits.h"
+#include "limit.h"
 #include "span.h"
 
 /* H(0x01 | open) */

@@ -19,7 +19,4 @@ typedef struct {
  * NULL) says in a few constant words what is wrong. */
 int kap_scan(kap_span_t in, const kap_scan_limits_t *limits, const char **why);
 
-/* Are the bytes well-formed UTF-8 (no surrogates, no overlong forms, at most U+10FFFF)? */
-bool kap_utf8_valid(kap_span_t text);
-
 #endif

@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #include "codes.h"
-#include "limits.h"
+#include "limit.h"
 #include "span.h"
 
 typedef enum {

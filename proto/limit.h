@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /* The limits of the protocol as constants: KAP_LIMIT_FRAME_BYTES and so on. The table
  * limits.def holds them with unit and reason; SPEC.md, Limits, is compared with it. */
-#ifndef KAP_LIMITS_H
-#define KAP_LIMITS_H
+#ifndef KAP_LIMIT_H
+#define KAP_LIMIT_H
 
 #include <stdint.h>
 

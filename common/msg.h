@@ -29,7 +29,8 @@ void kap_msg_reset(kap_msg_t *msg);
 /* Moves frame in; KAP_E_NOMEM leaves it. */
 int kap_msg_push(kap_msg_t *msg, zmq_msg_t *frame);
 
-/* The proven key of the sender. It stands on payload frames; the identity frame may lack it. */
+/* The proven key of the sender. It stands on payload frames; the identity frame may lack it. Only
+ * after a handshake that ZAP judged: elsewhere a peer may write this property itself. */
 void kap_msg_find_user(kap_msg_t *msg);
 
 #endif

@@ -110,10 +110,12 @@ static void take_frame(kap_sock_t *sock, zmq_msg_t *frame)
 static void deliver(kap_sock_t *sock)
 {
     kap_msg_t *msg = sock->rx;
-    kap_msg_find_user(msg);
-    if (sock->opts.type == KAP_SOCK_ROUTER && !sock->opts.local && !*msg->user) {
-        discard(sock, &sock->counts.no_user);
-        return;
+    if (sock->opts.type == KAP_SOCK_ROUTER && !sock->opts.local) {
+        kap_msg_find_user(msg);
+        if (!*msg->user) {
+            discard(sock, &sock->counts.no_user);
+            return;
+        }
     }
     sock->counts.received++;
     sock->rx = NULL;

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <zmq.h>
@@ -428,6 +430,39 @@ Test(sock, a_client_that_chooses_its_routing_id_is_discarded, .init = start_with
     cr_assert_eq(server.received, 0);
 }
 
+/* A peer without CURVE writes its own metadata (ZMTP 3.0, READY): it must not name a user with it.
+ */
+Test(sock, a_local_peer_cannot_call_itself_a_user, .init = start, .fini = stop, .timeout = 30)
+{
+    static const char greeting[64] = "\xff\0\0\0\0\0\0\0\0\x7f\3\0NULL";
+    static const char ready[] = "\x04\x2e\5READY\13Socket-Type\0\0\0\6DEALER"
+                                "\7User-Id\0\0\0\6forged";
+    static const char hello[] = "\0\5hello";
+    kap_sock_opts_t s = {.type = KAP_SOCK_ROUTER, .local = true};
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    char at[64];
+    snprintf(address.sun_path, sizeof address.sun_path, "/tmp/kap-test-sock-%d", (int)getpid());
+    snprintf(at, sizeof at, "ipc://%.50s", address.sun_path);
+    open_server(&s, at);
+    int raw = socket(AF_UNIX, SOCK_STREAM, 0);
+    cr_assert_eq(connect(raw, (struct sockaddr *)&address, sizeof address), 0);
+    cr_assert_eq(write(raw, greeting, sizeof greeting), sizeof greeting);
+    cr_assert_eq(write(raw, ready, sizeof ready - 1), sizeof ready - 1);
+    char theirs[128];
+    size_t greeted = 0; /* their greeting, then their READY of 43 bytes */
+    while (greeted < sizeof greeting + 43) {
+        ssize_t got = read(raw, theirs, sizeof theirs);
+        cr_assert_gt(got, 0);
+        greeted += (size_t)got;
+    }
+    cr_assert_eq(write(raw, hello, sizeof hello - 1), sizeof hello - 1);
+    server.want = 1;
+    run_until(&server);
+    cr_assert_str_eq(server.text, "hello");
+    cr_assert_str_eq(server.user, "");
+    close(raw);
+}
+
 /* The first routing id of a fresh process. */
 static uint32_t first_peer_of_a_child(void)
 {
@@ -724,6 +759,20 @@ Test(sock, a_flood_neither_stalls_nor_starves_a_timer, .init = start_with_zap, .
     kap_timer_stop(&timer);
     cr_assert_gt(ticker.ticks, 10);
     cr_assert_lt(ticker.worst_ms, 100, "%d ms", (int)ticker.worst_ms); /* room for a busy machine */
+}
+
+/* The library's descriptor fires once for all of these: reading a budget and going to sleep would
+ * hang. No timer helps the loop along here. */
+Test(sock, what_came_while_the_loop_was_away_is_read_to_the_end, .init = start_with_zap,
+     .fini = stop, .timeout = 30)
+{
+    enum { BACKLOG = 900 }; /* several turns, below the high-water mark */
+    converse_plainly();
+    for (int i = 0; i < BACKLOG; i++)
+        cr_assert_eq(say(&client, "event"), KAP_OK);
+    usleep(200000); /* they arrive; nobody looks */
+    server.want = BACKLOG;
+    run_until(&server);
 }
 
 /* --- ends --- */

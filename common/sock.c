@@ -2,6 +2,7 @@
 #include "sock.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -254,9 +255,9 @@ static void on_monitor(void *arg);
 /* Follows handshakes of a client over an inproc pair, pumped like any socket. */
 static int start_monitor(kap_sock_t *sock)
 {
-    static unsigned number; /* the loop's thread only */
+    static atomic_uint number; /* a process may have several loops */
     char endpoint[64];
-    snprintf(endpoint, sizeof endpoint, "inproc://kap.monitor.%p.%u", (void *)sock, number++);
+    snprintf(endpoint, sizeof endpoint, "inproc://kap.monitor.%u", atomic_fetch_add(&number, 1));
     if (zmq_socket_monitor(sock->socket, endpoint, MONITOR_EVENTS) != 0)
         return KAP_E_LIMIT;
     void *monitor = zmq_socket(kap_sock_context(), ZMQ_PAIR);

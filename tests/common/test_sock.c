@@ -404,6 +404,20 @@ Test(sock, a_refused_client_comes_in_once_its_key_is_allowed, .init = start_with
     cr_assert_str_eq(server.text, "admitted");
 }
 
+Test(sock, a_client_that_was_there_before_the_zap_thread_comes_in, .init = start, .fini = stop,
+     .timeout = 30)
+{
+    kap_sock_opts_t s = server_opts(), c = client_opts(&client);
+    open_server(&s, "tcp://127.0.0.1:*");
+    open_client(&client, &c);
+    run_quietly(QUIET_MS);
+    cr_assert_eq(client.ups, 0);
+    cr_assert_eq(kap_zap_start(&zap), KAP_OK);
+    allow(&client);
+    client.want_ups = 1;
+    run_until(&client);
+}
+
 Test(sock, a_client_that_chooses_its_routing_id_is_discarded, .init = start_with_zap, .fini = stop,
      .timeout = 30)
 {

@@ -190,6 +190,17 @@ int kap_rows_archive(kap_txn_t *txn, kap_span_t name, kap_archive_t *archive);
  * NULL) gets the position it is valid from. */
 int kap_rows_directory(kap_txn_t *txn, uint64_t log_seq, uint64_t *from, kap_span_t *json);
 
+/* The last event of a follow-up key (a tally, a target, a statement). */
+typedef struct {
+    uint64_t log_seq;
+    int64_t at;                  /* when it counts: a tally's period, else its time */
+    bool given;                  /* a statement that was asked was also given */
+    kap_span_t from, to, region; /* as far as it names them */
+} kap_latest_t;
+
+/* KAP_E_NOTFOUND. */
+int kap_rows_latest(kap_txn_t *txn, kap_span_t key, kap_latest_t *latest);
+
 /* --- building keys and values; state.c, figures.c and audit.c --- */
 
 typedef struct {
@@ -214,7 +225,16 @@ void kap_put_svarint(kap_buf_t *buf, int64_t value);
 bool kap_get_varint(kap_span_t *rest, uint64_t *value);
 bool kap_get_svarint(kap_span_t *rest, int64_t *value);
 
-/* The row of a referral. */
+/* Text with its length in front. */
+void kap_put_text(kap_buf_t *buf, kap_span_t text);
+bool kap_get_text(kap_span_t *rest, kap_span_t *text);
+
+/* Rows as bytes; pack appends, errors are the buffer's. unpack: KAP_E_CORRUPT. */
+void kap_head_pack(kap_buf_t *buf, const kap_head_t *head);
+void kap_mark_pack(kap_buf_t *buf, const kap_mark_t *mark);
+void kap_logged_pack(kap_buf_t *buf, const kap_logged_t *event); /* open part and hashes */
+void kap_latest_pack(kap_buf_t *buf, const kap_latest_t *latest);
+void kap_archive_pack(kap_buf_t *buf, const kap_archive_t *archive);
 void kap_referral_row_pack(kap_buf_t *buf, const kap_referral_row_t *row);
 int kap_referral_row_unpack(kap_span_t value, kap_referral_row_t *row);
 

@@ -345,7 +345,7 @@ typedef struct {
     const kap_directory_t *dir;
     kap_arena_t *arena;
     kap_edges_t *out;
-    uint32_t region, only, cap;
+    uint32_t region, scope, only, cap;
     int64_t from_ms, to_ms;        /* the window */
     bool whole;                    /* months below may be taken from cells */
     uint32_t month_from, month_to; /* whole months in the window, [from, to) */
@@ -535,12 +535,15 @@ static int times(edges_t *q, const uint8_t edge_key[EDGE_KEY], kap_edge_t *edge)
     return rc;
 }
 
+/* Actors of an archive are no members, whatever they are called. */
 static int name_of(const edges_t *q, uint32_t number, kap_span_t *id, kap_span_t *name)
 {
     int rc = kap_rows_text(q->txn, number, id);
 
     if (rc != KAP_OK)
         return rc == KAP_E_NOTFOUND ? KAP_E_CORRUPT : rc;
+    if (q->scope != 0)
+        return kap_rows_title(q->txn, q->scope, *id, name);
     const kap_member_t *m = q->dir == NULL ? NULL : kap_directory_member(q->dir, *id);
     *name = m != NULL && m->name_fi.size > 0 ? m->name_fi : *id;
     return KAP_OK;
@@ -564,7 +567,7 @@ static int keep(edges_t *q, const kap_edge_t *edge)
     return KAP_OK;
 }
 
-static int one_edge(edges_t *q, const uint8_t edge_key[EDGE_KEY], bool archive)
+static int one_edge(edges_t *q, const uint8_t edge_key[EDGE_KEY])
 {
     kap_edge_t edge = {0};
     uint32_t from = kap_be_get_u32(edge_key + 4), to = kap_be_get_u32(edge_key + 8);
@@ -584,17 +587,11 @@ static int one_edge(edges_t *q, const uint8_t edge_key[EDGE_KEY], bool archive)
         rc = name_of(q, from, &edge.from, &edge.from_name);
     if (rc == KAP_OK)
         rc = name_of(q, to, &edge.to, &edge.to_name);
-    if (rc != KAP_OK)
-        return rc;
-    if (archive) { /* its actors are no members, whatever they are called */
-        edge.from_name = edge.from;
-        edge.to_name = edge.to;
-    }
-    return keep(q, &edge);
+    return rc != KAP_OK ? rc : keep(q, &edge);
 }
 
 /* Every edge of the region has cells: goes from one to the next. */
-static int walk_edges(edges_t *q, bool archive)
+static int walk_edges(edges_t *q)
 {
     uint8_t key[CELL_KEY] = {0};
 
@@ -610,7 +607,7 @@ static int walk_edges(edges_t *q, bool archive)
             return KAP_OK;
         memcpy(key, k.data, EDGE_KEY);
         kap_be_put_u32(key + EDGE_KEY, UINT32_MAX);
-        rc = one_edge(q, key, archive);
+        rc = one_edge(q, key);
         if (rc != KAP_OK)
             return rc;
     }
@@ -629,14 +626,13 @@ int kap_figures_edges(kap_txn_t *txn, const kap_edges_query_t *query, const kap_
 {
     edges_t q = {.txn = txn, .query = query, .dir = dir, .arena = arena, .out = out};
     kap_head_t head;
-    uint32_t scope;
     int rc = kap_rows_head(txn, &head);
 
     *out = (kap_edges_t){0};
     if (rc == KAP_OK)
         rc = kap_rows_number(txn, query->region, &q.region);
     if (rc == KAP_OK)
-        rc = kap_rows_scope(txn, query->region, &scope);
+        rc = kap_rows_scope(txn, query->region, &q.scope);
     if (rc == KAP_OK && query->only.size > 0)
         rc = kap_rows_number(txn, query->only, &q.only);
     if (rc != KAP_OK)
@@ -645,13 +641,13 @@ int kap_figures_edges(kap_txn_t *txn, const kap_edges_query_t *query, const kap_
     out->as_of_time = head.figures_time;
     if (q.region == 0 || (query->only.size > 0 && q.only == 0))
         return KAP_OK;
-    window(&q, scope != 0);
+    window(&q, q.scope != 0);
     q.sketch = kap_arena_alloc(arena, KAP_SKETCH_BUCKETS * sizeof *q.sketch);
     rc = q.sketch == NULL ? KAP_E_NOMEM : kap_cursor_open(txn, KAP_ROWS_CELLS, &q.cells);
     if (rc == KAP_OK)
         rc = kap_cursor_open(txn, KAP_ROWS_COHORT, &q.cohort);
     if (rc == KAP_OK)
-        rc = walk_edges(&q, scope != 0);
+        rc = walk_edges(&q);
     kap_cursor_close(&q.cells);
     kap_cursor_close(&q.cohort);
     free(q.values);

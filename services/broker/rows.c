@@ -523,26 +523,66 @@ int kap_rows_referral(kap_txn_t *txn, uint32_t scope, kap_span_t id, kap_referra
     return rc != KAP_OK ? rc : kap_referral_row_unpack(value, row);
 }
 
-int kap_rows_case(kap_txn_t *txn, uint32_t scope, kap_span_t id, kap_arena_t *arena,
-                  kap_case_t *out)
+void kap_case_row_pack(kap_buf_t *buf, const kap_case_row_t *row)
+{
+    kap_put_svarint(buf, row->started_at);
+    kap_put_svarint(buf, row->first_accepted_at);
+    kap_put_text(buf, row->first_accepted);
+    kap_put_varint(buf, row->count);
+    kap_buf_append(buf, row->ids);
+}
+
+int kap_rows_case_row(kap_txn_t *txn, uint32_t scope, kap_span_t id, kap_case_row_t *row)
 {
     kap_key_t key;
-    kap_span_t rest, referral;
-    kap_referral_row_t row;
+    kap_span_t rest;
+    uint64_t count;
 
     kap_key_scoped(&key, scope, id);
     int rc = kap_txn_get(txn, KAP_ROWS_CASES, kap_key_span(&key), &rest);
     if (rc != KAP_OK)
         return rc;
+    if (!kap_get_svarint(&rest, &row->started_at) ||
+        !kap_get_svarint(&rest, &row->first_accepted_at) ||
+        !kap_get_text(&rest, &row->first_accepted) || !kap_get_varint(&rest, &count))
+        return KAP_E_CORRUPT;
+    row->count = (uint32_t)count;
+    row->ids = rest;
+    return KAP_OK;
+}
+
+int kap_rows_title(kap_txn_t *txn, uint32_t scope, kap_span_t id, kap_span_t *title)
+{
+    kap_key_t key;
+
+    kap_key_scoped(&key, scope, id);
+    int rc = kap_txn_get(txn, KAP_ROWS_TITLES, kap_key_span(&key), title);
+    if (rc == KAP_E_NOTFOUND)
+        *title = id;
+    return rc == KAP_E_NOTFOUND ? KAP_OK : rc;
+}
+
+int kap_rows_case(kap_txn_t *txn, uint32_t scope, kap_span_t id, kap_arena_t *arena,
+                  kap_case_t *out)
+{
+    kap_case_row_t listed;
+    kap_referral_row_t row;
+    kap_span_t referral;
+    int rc = kap_rows_case_row(txn, scope, id, &listed);
+
+    if (rc != KAP_OK)
+        return rc;
     kap_case_init(out);
-    while (rc == KAP_OK && rest.size > 0) {
-        if (!kap_get_text(&rest, &referral))
+    for (uint32_t i = 0; i < listed.count; i++) {
+        if (!kap_get_text(&listed.ids, &referral))
             return KAP_E_CORRUPT;
         rc = kap_rows_referral(txn, scope, referral, &row);
         if (rc == KAP_OK)
             rc = kap_case_put(out, arena, referral, &row.r);
+        if (rc != KAP_OK)
+            return rc == KAP_E_NOTFOUND ? KAP_E_CORRUPT : rc; /* it is listed: it must be there */
     }
-    return rc == KAP_E_NOTFOUND ? KAP_E_CORRUPT : rc; /* the row lists them: they must be there */
+    return KAP_OK;
 }
 
 int kap_rows_forum(kap_txn_t *txn, kap_span_t id, kap_forum_t *forum)

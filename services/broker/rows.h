@@ -37,13 +37,14 @@
     KAP_TABLE(PRODUCERS, "producers", "source", "mark: last sequence and hash, scope")             \
     KAP_TABLE(RECEIPTS, "receipts", "source, first sequence", "position, count")                   \
     KAP_TABLE(REFERRALS, "referrals", "scope, id", "state of a referral")                          \
-    KAP_TABLE(CASES, "cases", "scope, id", "ids of its referrals in order")                        \
+    KAP_TABLE(CASES, "cases", "scope, id", "first accept, ids of its referrals in order")          \
     KAP_TABLE(FORUMS, "forums", "id", "state of a forum")                                          \
     KAP_TABLE(MEETINGS, "meetings", "id", "state of a meeting")                                    \
     KAP_TABLE(ACTIONS, "actions", "id", "state of an action")                                      \
     KAP_TABLE(LATEST, "latest", "kap_followup_key", "position and ends of the last of its key")    \
     KAP_TABLE(DUE, "due", "time, scope, referral", "nothing; may be early, never late")            \
     KAP_TABLE(ARCHIVES, "archives", "name", "what it holds, whether it is closed")                 \
+    KAP_TABLE(TITLES, "titles", "scope, id", "full name that a hashed id stands for")              \
     KAP_TABLE(DIRECTORIES, "directories", "first position", "text of the directory from there")    \
     KAP_TABLE(COHORT, "cohort", "region, from, to, created, position", "what a referral counts")   \
     KAP_TABLE(CELLS, "cells", "region, from, to, month", "sums of cohort rows")                    \
@@ -167,6 +168,20 @@ int kap_rows_scope(kap_txn_t *txn, kap_span_t archive, uint32_t *scope);
 /* KAP_E_NOTFOUND; spans of the row lend from the transaction. */
 int kap_rows_referral(kap_txn_t *txn, uint32_t scope, kap_span_t id, kap_referral_row_t *row);
 
+/* A case row: what it lists, and where its first accept lies. */
+typedef struct {
+    int64_t started_at;        /* created of its earliest root; KAP_REFERRAL_NO_TIME: none */
+    int64_t first_accepted_at; /* by the machine's time, implied ones too; NO_TIME: none yet */
+    kap_span_t first_accepted; /* that referral */
+    uint32_t count;            /* referrals */
+    kap_span_t ids;            /* each with its length in front (kap_get_text) */
+} kap_case_row_t;
+
+int kap_rows_case_row(kap_txn_t *txn, uint32_t scope, kap_span_t id, kap_case_row_t *row);
+
+/* The name that a hashed id of an archive stands for: `id` itself when there is none. */
+int kap_rows_title(kap_txn_t *txn, uint32_t scope, kap_span_t id, kap_span_t *title);
+
 /* A case with its referrals as they stand; nodes and ids in the arena. KAP_E_NOTFOUND. */
 int kap_rows_case(kap_txn_t *txn, uint32_t scope, kap_span_t id, kap_arena_t *arena,
                   kap_case_t *out);
@@ -233,6 +248,7 @@ bool kap_get_text(kap_span_t *rest, kap_span_t *text);
 void kap_head_pack(kap_buf_t *buf, const kap_head_t *head);
 void kap_mark_pack(kap_buf_t *buf, const kap_mark_t *mark);
 void kap_logged_pack(kap_buf_t *buf, const kap_logged_t *event); /* open part and hashes */
+void kap_case_row_pack(kap_buf_t *buf, const kap_case_row_t *row);
 void kap_latest_pack(kap_buf_t *buf, const kap_latest_t *latest);
 void kap_archive_pack(kap_buf_t *buf, const kap_archive_t *archive);
 void kap_referral_row_pack(kap_buf_t *buf, const kap_referral_row_t *row);

@@ -99,12 +99,9 @@ static void init_table(void)
     }
 }
 
-/* A year's row: lent from the table, or made in *scratch. */
-static const year_t *year_row(int number, year_t *scratch)
+/* The row of a year outside the table, made in *scratch. */
+static const year_t *far_year(int number, year_t *scratch)
 {
-    pthread_once(&table.once, init_table);
-    if (number >= FIRST_YEAR && number < FIRST_YEAR + YEARS)
-        return &table.years[number - FIRST_YEAR];
     int32_t before = 0;
     if (number < FIRST_YEAR) {
         for (int year = number; year < FIRST_YEAR; year++) {
@@ -112,9 +109,8 @@ static const year_t *year_row(int number, year_t *scratch)
             before -= year_total(scratch, year);
         }
     } else {
-        const year_t *last = &table.years[YEARS - 1];
-        before = last->before + year_total(last, FIRST_YEAR + YEARS - 1);
-        for (int year = FIRST_YEAR + YEARS; year < number; year++) {
+        before = table.years[YEARS - 1].before;
+        for (int year = FIRST_YEAR + YEARS - 1; year < number; year++) {
             make_year(year, scratch);
             before += year_total(scratch, year);
         }
@@ -124,11 +120,23 @@ static const year_t *year_row(int number, year_t *scratch)
     return scratch;
 }
 
+/* The row of the year a day lies in. Years of 365 days give the year or the next one. */
+static const year_t *year_of(int32_t days, year_t *scratch)
+{
+    pthread_once(&table.once, init_table);
+    if (days < table.years[0].first || days >= table.years[YEARS - 1].first)
+        return far_year(kap_date_of_days(days).year, scratch);
+    int32_t index = (days - table.years[0].first) / 365;
+    while (table.years[index].first > days)
+        index--;
+    return &table.years[index];
+}
+
 /* Working days before a day since 1900-01-01, and whether it is one itself. */
 static int32_t count_before(int32_t days, bool *working)
 {
     year_t scratch;
-    const year_t *year = year_row(kap_date_of_days(days).year, &scratch);
+    const year_t *year = year_of(days, &scratch);
     int32_t count = year->before + weekdays(year->first, days);
     *working = weekday(days) < 5;
     for (int i = 0; i < year->count && year->off[i] <= days; i++) {
@@ -187,11 +195,11 @@ int32_t kap_calendar_working_days(kap_date_t from, kap_date_t to, const kap_clos
 static int64_t time_before(int64_t at_ms)
 {
     bool working;
-    kap_date_t date = kap_date_of(KAP_ZONE_HELSINKI, at_ms);
-    int64_t sum = count_before(kap_date_days(date), &working) * KAP_WORKING_DAY_MS;
+    int32_t days = kap_days_of(KAP_ZONE_HELSINKI, at_ms);
+    int64_t sum = count_before(days, &working) * KAP_WORKING_DAY_MS;
     if (!working)
         return sum;
-    int64_t end = kap_day_end_ms(KAP_ZONE_HELSINKI, date);
+    int64_t end = kap_days_start_ms(KAP_ZONE_HELSINKI, days + 1);
     int64_t left = end - (24 - END_HOUR) * KAP_HOUR_MS - at_ms;
     int64_t full = (END_HOUR - START_HOUR) * KAP_HOUR_MS;
     return sum + full - (left < 0 ? 0 : left > full ? full : left);
@@ -219,31 +227,26 @@ int64_t kap_calendar_working_ms(int64_t from_ms, int64_t to_ms, const kap_closur
 }
 
 /* The first day by whose end working_ms have passed; the last day there is when none. */
-static kap_date_t day_reaching(int64_t from_ms, int64_t working_ms, const kap_closures_t *closures)
+static int32_t day_reaching(int64_t from_ms, int64_t working_ms, const kap_closures_t *closures)
 {
-    kap_date_t first = kap_date_of(KAP_ZONE_HELSINKI, from_ms);
-    kap_date_t latest = {9999, 12, 31};
-    int32_t step =
-        (int32_t)(working_ms / KAP_WORKING_DAY_MS > 1000000 ? 1000000
-                                                            : working_ms / KAP_WORKING_DAY_MS) +
-        1;
-    int32_t low = kap_date_days(first), high = low, last = kap_date_days(latest);
-    for (;; step *= 2) {
-        high = step > last - low ? last : low + step;
-        int64_t end = kap_day_start_ms(KAP_ZONE_HELSINKI, kap_date_of_days(high));
-        if (high == last || kap_calendar_working_ms(from_ms, end, closures) >= working_ms)
+    int64_t least = working_ms / KAP_WORKING_DAY_MS; /* days cannot hold more */
+    int32_t last = days_of(9999, 12, 31), low = kap_days_of(KAP_ZONE_HELSINKI, from_ms), high = low;
+    for (int64_t step = least + 2; high < last; step *= 2) {
+        high = step > last - low ? last : low + (int32_t)step;
+        int64_t start = kap_days_start_ms(KAP_ZONE_HELSINKI, high);
+        if (kap_calendar_working_ms(from_ms, start, closures) >= working_ms)
             break;
         low = high;
     }
     while (low < high) {
         int32_t middle = low + (high - low) / 2;
-        int64_t end = kap_day_end_ms(KAP_ZONE_HELSINKI, kap_date_of_days(middle));
+        int64_t end = kap_days_start_ms(KAP_ZONE_HELSINKI, middle + 1);
         if (kap_calendar_working_ms(from_ms, end, closures) >= working_ms)
             high = middle;
         else
             low = middle + 1;
     }
-    return kap_date_of_days(low);
+    return low;
 }
 
 int64_t kap_calendar_add_working_ms(int64_t from_ms, int64_t working_ms,
@@ -251,8 +254,8 @@ int64_t kap_calendar_add_working_ms(int64_t from_ms, int64_t working_ms,
 {
     if (working_ms <= 0)
         return from_ms;
-    kap_date_t day = day_reaching(from_ms, working_ms, closures);
-    int64_t behind = kap_day_end_ms(KAP_ZONE_HELSINKI, day);
+    int32_t day = day_reaching(from_ms, working_ms, closures);
+    int64_t behind = kap_days_start_ms(KAP_ZONE_HELSINKI, day + 1);
     int64_t over = kap_calendar_working_ms(from_ms, behind, closures) - working_ms;
     if (over < 0)
         return KAP_TIME_MAX;

@@ -5,7 +5,7 @@
  * target of n working days is n * KAP_WORKING_DAY_MS of working time.
  *
  * Pure after kap_clock_init_zone; any thread. Counting uses sums, not loops over days: constant
- * time in the years 1900 to 2199, plus one step a closure. */
+ * time in the years 1900 to 2198, plus one step a closure. */
 #ifndef KAP_CALENDAR_H
 #define KAP_CALENDAR_H
 

@@ -40,12 +40,14 @@ static int64_t slow_offset_ms(int64_t at_ms)
     return (int64_t)tm.tm_gmtoff * KAP_SECOND_MS;
 }
 
+/* The first instant whose wall time is not before midnight, whether midnight exists once, twice (as
+ * on 4 October 1942) or not at all. */
 static int64_t slow_day_start_ms(int32_t days)
 {
-    kap_date_t date = kap_date_of_days(days);
-    struct tm tm = {
-        .tm_year = date.year - 1900, .tm_mon = date.month - 1, .tm_mday = date.day, .tm_isdst = -1};
-    return (int64_t)mktime(&tm) * KAP_SECOND_MS;
+    int64_t wall = days * KAP_DAY_MS;
+    int64_t before = slow_offset_ms(wall - KAP_DAY_MS), after = slow_offset_ms(wall + KAP_DAY_MS);
+    int64_t high = before > after ? before : after, low = before > after ? after : before;
+    return slow_offset_ms(wall - high) == high ? wall - high : wall - low;
 }
 
 /* Offset at the start of a local day. Years before standard time have seconds in it; the table's
@@ -55,14 +57,19 @@ static int64_t day_offset_ms(int32_t days)
     return days * KAP_DAY_MS - slow_day_start_ms(days);
 }
 
-/* A month whose ends agree has no clock change within it; only the others go day by day. */
-static void fill_month(int32_t from, int32_t to)
+/* The days from..to - 1, with the offsets at from and to. A span of at most a quarter has one clock
+ * change or none: halved until its ends agree. */
+static void fill(int32_t from, int64_t first, int32_t to, int64_t last)
 {
-    int64_t first = day_offset_ms(from), last = day_offset_ms(to);
-    for (int32_t day = from; day < to; day++) {
-        int64_t offset = first == last ? first : day_offset_ms(day);
-        helsinki.minutes[day - DAYS_1990] = (int16_t)(offset / KAP_MINUTE_MS);
+    if (first != last && to - from > 1) {
+        int32_t middle = from + (to - from) / 2;
+        int64_t offset = day_offset_ms(middle);
+        fill(from, first, middle, offset);
+        fill(middle, offset, to, last);
+        return;
     }
+    for (int32_t day = from; day < to; day++)
+        helsinki.minutes[day - DAYS_1990] = (int16_t)(first / KAP_MINUTE_MS);
 }
 
 static void init_zone(void)
@@ -76,13 +83,14 @@ static void init_zone(void)
         slow_offset_ms(INT64_C(1594814400000)) != 3 * KAP_HOUR_MS)
         return;
     int32_t from = DAYS_1990;
-    for (int year = FIRST_YEAR; year <= LAST_YEAR; year++) {
-        for (int month = 1; month <= 12; month++) {
-            kap_date_t next = {(int16_t)(year + month / 12), (int8_t)(month % 12 + 1), 1};
-            int32_t to = kap_date_days(next);
-            fill_month(from, to);
-            from = to;
-        }
+    int64_t first = day_offset_ms(from);
+    for (int quarter = 1; quarter <= (LAST_YEAR - FIRST_YEAR + 1) * 4; quarter++) {
+        kap_date_t next = {(int16_t)(FIRST_YEAR + quarter / 4), (int8_t)(quarter % 4 * 3 + 1), 1};
+        int32_t to = kap_date_days(next);
+        int64_t last = day_offset_ms(to);
+        fill(from, first, to, last);
+        from = to;
+        first = last;
     }
     helsinki.days = from - DAYS_1990;
     helsinki.err = KAP_OK;
@@ -324,7 +332,7 @@ void kap_date_format(kap_date_t date, char out[KAP_TIME_TEXT])
 
 /* --- days and zones --- */
 
-static int64_t days_start_ms(kap_zone_t zone, int32_t days)
+int64_t kap_days_start_ms(kap_zone_t zone, int32_t days)
 {
     if (zone == KAP_ZONE_UTC)
         return days * KAP_DAY_MS;
@@ -333,16 +341,6 @@ static int64_t days_start_ms(kap_zone_t zone, int32_t days)
     if (index >= 0 && index < helsinki.days)
         return days * KAP_DAY_MS - helsinki.minutes[index] * KAP_MINUTE_MS;
     return slow_day_start_ms(days);
-}
-
-int64_t kap_day_start_ms(kap_zone_t zone, kap_date_t date)
-{
-    return days_start_ms(zone, kap_date_days(date));
-}
-
-int64_t kap_day_end_ms(kap_zone_t zone, kap_date_t date)
-{
-    return days_start_ms(zone, kap_date_days(date) + 1);
 }
 
 static int64_t clamp_time(int64_t at_ms)
@@ -357,12 +355,27 @@ static int32_t local_days(kap_zone_t zone, int64_t at_ms)
     if (zone == KAP_ZONE_UTC)
         return days;
     /* Helsinki is east of UTC by less than a day: today by UTC, or the next day. */
-    return at_ms >= days_start_ms(zone, days + 1) ? days + 1 : days;
+    return at_ms >= kap_days_start_ms(zone, days + 1) ? days + 1 : days;
+}
+
+int32_t kap_days_of(kap_zone_t zone, int64_t at_ms)
+{
+    return local_days(zone, clamp_time(at_ms));
+}
+
+int64_t kap_day_start_ms(kap_zone_t zone, kap_date_t date)
+{
+    return kap_days_start_ms(zone, kap_date_days(date));
+}
+
+int64_t kap_day_end_ms(kap_zone_t zone, kap_date_t date)
+{
+    return kap_days_start_ms(zone, kap_date_days(date) + 1);
 }
 
 kap_date_t kap_date_of(kap_zone_t zone, int64_t at_ms)
 {
-    int32_t days = local_days(zone, clamp_time(at_ms));
+    int32_t days = kap_days_of(zone, at_ms);
     return kap_date_of_days(days > DAYS_MAX ? DAYS_MAX : days);
 }
 
@@ -454,7 +467,7 @@ int kap_time_parse(kap_span_t text, kap_zone_t zone_when_none, int64_t *at_ms, b
     if (had)
         at = kap_date_days(date) * KAP_DAY_MS + of_day - offset;
     else if (of_day == KAP_DAY_MS)
-        at = days_start_ms(zone_when_none, kap_date_days(date) + 1);
+        at = kap_days_start_ms(zone_when_none, kap_date_days(date) + 1);
     else
         at = kap_local_ms(zone_when_none, date, (int32_t)of_day);
     *at_ms = at;

@@ -84,6 +84,11 @@ void kap_date_format(kap_date_t date, char out[KAP_TIME_TEXT]);
 
 /* --- days and zones --- */
 
+/* The local day of an instant as days since 1970-01-01, and such a day's first instant: the quick
+ * forms for sums over days. */
+int32_t kap_days_of(kap_zone_t zone, int64_t at_ms);
+int64_t kap_days_start_ms(kap_zone_t zone, int32_t days);
+
 /* The first instant of the local day. */
 int64_t kap_day_start_ms(kap_zone_t zone, kap_date_t date);
 

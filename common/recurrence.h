@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /* Recurrence: RFC 5545 RRULEs, expanded by libical, made safe.
  *
- * libical searches for minutes or for ever when a rule gives no day (a 30th of February) or has a
- * fine frequency. So only rules that always give one are taken: DAILY    INTERVAL 1..99; BYDAY or
- * BYMONTH with INTERVAL 1 WEEKLY   INTERVAL 1..52; BYDAY; BYMONTH with INTERVAL 1 MONTHLY
- * INTERVAL 1..11; BYDAY (2TU, -1FR; 1 to 4 from either end) or BYMONTHDAY; BYMONTH with INTERVAL 1
- * and days 1..28 YEARLY INTERVAL 1..10; BYMONTH; with it BYDAY or BYMONTHDAY each with COUNT
- * (1..1,000) or UNTIL, and WKST; BYSETPOS (1..4, -1..-4) beside BYDAY without numbers in MONTHLY
- * and in YEARLY with BYMONTH. Occurrences keep their local time over clock changes. Pure; any
- * thread. ical.h is included in recurrence.c only. */
+ * libical searches for seconds or for ever when a rule gives no day (a 30th of February) or has
+ * a fine frequency. So only rules that always give one are taken:
+ * - DAILY: INTERVAL 1..99; BYDAY or BYMONTH with INTERVAL 1
+ * - WEEKLY: INTERVAL 1..52; BYDAY; BYMONTH with INTERVAL 1
+ * - MONTHLY: INTERVAL 1..11; BYDAY (2TU, -1FR; 1 to 4 from either end) or BYMONTHDAY; with
+ *   INTERVAL 1 and days 1..28 also BYMONTH
+ * - YEARLY: INTERVAL 1..10; BYMONTH with BYDAY or with BYMONTHDAY that every year has
+ * - each with COUNT (1..1,000) or UNTIL, and WKST; BYSETPOS (1..4, -1..-4) beside BYDAY without
+ *   numbers in MONTHLY and YEARLY
+ *
+ * Occurrences keep their local time over clock changes. Pure; any thread. ical.h is included in
+ * recurrence.c only. */
 #ifndef KAP_RECURRENCE_H
 #define KAP_RECURRENCE_H
 

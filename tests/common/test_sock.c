@@ -6,9 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include <zmq.h>
 
@@ -646,6 +648,27 @@ Test(sock, tells_when_the_server_goes_and_comes_back, .init = start_with_zap, .f
     run_until(&server);
 }
 
+Test(sock, a_connection_that_says_nothing_is_closed, .init = start_with_zap, .fini = stop,
+     .timeout = 30)
+{
+    kap_sock_opts_t s = server_opts();
+    s.handshake_ms = 100;
+    open_server(&s, "tcp://127.0.0.1:*");
+    int silent = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in to = {.sin_family = AF_INET};
+    to.sin_port = htons((uint16_t)atoi(strrchr(endpoint, ':') + 1));
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    cr_assert_eq(connect(silent, (struct sockaddr *)&to, sizeof to), 0);
+    struct timeval patience = {.tv_sec = 5};
+    setsockopt(silent, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    char greeting[64];
+    ssize_t got;
+    while ((got = read(silent, greeting, sizeof greeting)) > 0)
+        continue;
+    cr_assert_eq(got, 0, "still open");
+    close(silent);
+}
+
 /* --- what cannot be configured --- */
 
 static int try_open(kap_sock_opts_t opts)
@@ -773,6 +796,39 @@ Test(sock, a_flood_neither_stalls_nor_starves_a_timer, .init = start_with_zap, .
     kap_timer_stop(&timer);
     cr_assert_gt(ticker.ticks, 10);
     cr_assert_lt(ticker.worst_ms, 100, "%d ms", (int)ticker.worst_ms); /* room for a busy machine */
+}
+
+static void work_a_millisecond(void *arg, kap_msg_t **msg)
+{
+    on_message(arg, msg);
+    struct timespec end, now;
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    do
+        clock_gettime(CLOCK_MONOTONIC, &now);
+    while ((now.tv_sec - end.tv_sec) * 1000000000L + now.tv_nsec - end.tv_nsec < 1000000);
+}
+
+Test(sock, slow_work_on_messages_leaves_timers_their_turn, .init = start_with_zap, .fini = stop,
+     .timeout = 60)
+{
+    kap_sock_opts_t s = server_opts(), c = client_opts(&client);
+    allow(&client);
+    cr_assert_eq(kap_sock_open(loop, &s, work_a_millisecond, on_state, &server, &server.sock),
+                 KAP_OK);
+    cr_assert_eq(kap_sock_bind(server.sock, "tcp://127.0.0.1:*", endpoint), KAP_OK);
+    open_client(&client, &c);
+    client.want_ups = 1;
+    run_until(&client);
+    for (int i = 0; i < 250; i++)
+        cr_assert_eq(say(&client, "event"), KAP_OK);
+    usleep(50000); /* all of them wait when the loop looks */
+    ticker_t ticker = {0};
+    kap_timer_t *timer = kap_timer_start(loop, 5, 5, tick, &ticker);
+    server.want = 250;
+    run_until(&server);
+    kap_timer_stop(&timer);
+    cr_assert_gt(ticker.ticks, 10);
+    cr_assert_lt(ticker.worst_ms, 100, "%d ms", (int)ticker.worst_ms); /* at once would be 250 */
 }
 
 /* The library's descriptor fires once for all of these: reading a budget and going to sleep would

@@ -24,6 +24,8 @@ typedef struct {
     uint8_t implied;
     int16_t kind, outcome; /* codes; -1 = none */
     uint32_t flags;        /* KAP_RF_ */
+    uint32_t depth;        /* referrals on the path from the root to here, voided ones left out */
+    bool loops;            /* goes back to where the case was more than two steps ago */
     int64_t created_at, delivered_at, accepted_at, ended_at;
 } kap_case_node_t;
 
@@ -48,6 +50,7 @@ typedef struct {
     int64_t ended_at;
 } kap_case_shape_t;
 
+/* An empty case; its nodes live in the arena of put or unpack. */
 void kap_case_init(kap_case_t *c);
 /* Index of the referral, -1 when the case has none of that id. O(nodes). */
 int32_t kap_case_find(const kap_case_t *c, kap_span_t referral);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /* Tallies and the follow-up model: events without a machine. One is valid or refused;
- * where a later one replaces an earlier (a target, a figure of a year, a plan item),
- * both have the same key and the last in broker order counts. Any thread. */
+ * where a later one replaces an earlier (a target, a figure of a year, a plan item, the
+ * tally of a period), both have the same key and the last in broker order counts.
+ * Pure; any thread. */
 #ifndef KAP_FOLLOWUP_H
 #define KAP_FOLLOWUP_H
 
@@ -12,30 +13,35 @@
 #include "event.h"
 #include "referral.h"
 
-#define KAP_FOLLOWUP_COUNT_MAX 10000000 /* a guess: no region reports more of anything */
+#define KAP_FOLLOWUP_DAYS_MAX 365 /* a target of days */
 
+/* What the caller found out. Zeroed facts refuse everything. */
 typedef struct {
-    kap_span_t publisher; /* member that publishes */
-    bool is_coordinator;  /* of the event's region */
-    bool is_operator;
-    bool region_known; /* the event's region is one of the publisher's, or it coordinates it */
-    bool archive;
-    bool from_known, to_known; /* tallies: members (to: or external) of the region */
-    bool internal;             /* tallies: both ends of one organisation */
-    bool asked_known;          /* statement_given: the statement was asked */
+    kap_span_t publisher;      /* member that publishes */
+    bool is_coordinator;       /* of the event's region */
+    bool is_operator;          /* may enter tallies of past years for anybody */
+    bool region_known;         /* the event's region exists (statement_given has none) */
+    bool in_region;            /* the publisher acts in it */
+    bool from_known, to_known; /* fields FROM and TO are members; external: needs none */
+    bool item_known;           /* plan_item_reported: the item was set */
+    kap_span_t owner;          /* process_set: its owner so far, empty when it is new */
+    bool asked, given;         /* statement events: it was asked, it was given */
+    kap_span_t asked_of;       /* statement_given: who was asked (field TO then) */
 } kap_followup_facts_t;
 
-/* Accepted or refused; never already_so: the same value again is simply the last.
- * fx says whose streams carry it. */
+/* KAP_VERDICT_ACCEPTED, or _ALREADY_SO for a statement asked or given twice, or _REFUSED
+ * with *why. fx says whose streams carry it: the region's, the publisher's (KAP_TELL_FROM),
+ * the event's field TO (KAP_TELL_TO) and for what a coordinator says of a member that
+ * member in fx.third (KAP_TELL_THIRD). */
 int kap_followup_judge(const kap_event_t *ev, const kap_followup_facts_t *facts, int64_t now,
                        kap_effects_t *fx, kap_refusal_t *why);
 
-/* The key under which the last value counts: type, then the identifying fields of
- * the event, each length-prefixed. Empty when each event of the type counts by itself
- * (advice given, new customers, answers to surveys). Appends to buf. */
+/* The key under which the last value counts: the type, then its identifying fields, each
+ * behind its length. Nothing is appended when each event of the type counts by itself
+ * (advice given, new customers, answers to surveys). Appends to buf (sticky error there). */
 void kap_followup_key(const kap_event_t *ev, kap_buf_t *buf);
 
-/* A period: YYYY, YYYY-MM, YYYY-MM-DD, YYYY-Qn or YYYY-Hn of the years 1990 to 2099. */
-bool kap_followup_period_ok(kap_span_t period);
+/* The member part of an event's source `<member>/<producer>`. */
+kap_span_t kap_followup_member(const kap_event_t *ev);
 
 #endif

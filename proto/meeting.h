@@ -17,49 +17,51 @@
 #include "referral.h"
 #include "span.h"
 
-#define KAP_MEETING_ATTENDEES 64 /* members of a forum or of one meeting's attendance */
+#define KAP_MEETING_MEMBERS 256 /* of a forum, or of one meeting's attendance */
+#define KAP_MEETING_DATES   64  /* of a forum without a rule */
 
 /* A meeting's state is a code of the list MEETING (PLANNED, HELD, CANCELLED), or none. */
 #define KAP_MEETING_NONE (-1)
 
 typedef struct {
-    bool set;
+    bool set, ended;
     kap_span_t region, owner, name, kind; /* kind is open text with suggestions */
     kap_span_t chair, secretary;          /* roles, not names */
-    kap_span_t rrule;                     /* RFC 5545, or empty */
-    kap_span_t dates;  /* dates without a rule, "YYYY-MM-DD YYYY-MM-DD", or empty */
-    kap_span_t starts; /* DTSTART, local in Europe/Helsinki, or empty */
-    kap_span_t members[KAP_MEETING_ATTENDEES];
-    uint32_t member_count;
+    kap_span_t rrule, starts; /* RFC 5545, and DTSTART local in Europe/Helsinki; or empty */
+    kap_span_t dates[KAP_MEETING_DATES]; /* YYYY-MM-DD, without a rule */
+    kap_span_t members[KAP_MEETING_MEMBERS];
+    uint32_t date_count, member_count, yearly_target;
     int64_t set_at;
 } kap_forum_t;
 
-enum { KAP_ATTENDANCE_STATED = 1, KAP_ATTENDANCE_CONFIRMED = 2, KAP_ATTENDANCE_DENIED = 4 };
+/* Attendance of a member: stated by the minutes, confirmed or denied by itself. */
+enum { KAP_ATTENDEE_STATED = 1, KAP_ATTENDEE_CONFIRMED = 2, KAP_ATTENDEE_DENIED = 4 };
 
 typedef struct {
     kap_span_t member;
-    uint8_t marks; /* KAP_ATTENDANCE_: stated by the minutes, confirmed or denied by itself */
+    uint8_t marks; /* KAP_ATTENDEE_ */
 } kap_attendee_t;
 
 typedef struct {
     int8_t state; /* KAP_MEETING_ */
-    bool unplanned, clock_ahead;
-    kap_span_t forum, region, owner; /* owner: who planned or held it */
-    int64_t first_planned_at;        /* as first planned; KAP_REFERRAL_NO_TIME when unplanned */
-    int64_t planned_at;              /* as it stands after moves */
-    int64_t occurrence_at;           /* the occurrence of the clock that it realises, or NO_TIME */
+    bool unplanned;
+    kap_span_t forum, region, owner; /* owner: who planned it, or held it unplanned */
+    kap_span_t kind;                 /* of a meeting without a forum; or empty */
+    kap_span_t occurrence;           /* YYYY-MM-DD of the clock that it realises, or empty */
+    kap_span_t memo;
+    int64_t first_planned_at; /* as first planned; KAP_REFERRAL_NO_TIME when unplanned */
+    int64_t planned_at;       /* as it stands after moves */
     int64_t held_at, cancelled_at;
     uint32_t moves, topics;
-    int16_t reason; /* of a cancellation; -1 none */
-    kap_span_t memo;
-    kap_attendee_t attendees[KAP_MEETING_ATTENDEES];
+    kap_attendee_t attendees[KAP_MEETING_MEMBERS];
     uint32_t attendee_count;
 } kap_meeting_t;
 
 typedef struct {
     bool agreed, done;
-    kap_span_t meeting, region, responsible, owner;
-    kap_span_t due; /* YYYY-MM-DD or empty */
+    kap_span_t meeting, region, owner; /* owner: who wrote it down */
+    kap_span_t member, responsible;    /* who answers for it: a member, or a text */
+    kap_span_t due;                    /* YYYY-MM-DD or empty */
     int64_t agreed_at, done_at;
 } kap_action_t;
 
@@ -67,18 +69,21 @@ void kap_forum_init(kap_forum_t *f);
 void kap_meeting_init(kap_meeting_t *m);
 void kap_action_init(kap_action_t *a);
 
+/* What the caller found out. Zeroed facts refuse everything. */
 typedef struct {
     kap_span_t publisher; /* member that publishes */
-    bool is_coordinator;  /* of the event's region */
-    bool region_known;    /* and one of the publisher's, or it coordinates it */
-    bool forum_known;     /* meeting events that name a forum */
-    kap_span_t forum_owner, forum_region;
-    bool meeting_known;       /* action_agreed: the meeting is known */
-    kap_span_t meeting_owner; /* of the action's meeting */
+    bool is_coordinator;  /* of the region of the event, the forum or the meeting */
+    bool in_region;       /* the publisher acts in that region */
+    bool region_known;    /* the event names a region that exists */
+    bool forum_known;     /* the event names a forum that was set */
+    kap_span_t forum_owner;
+    bool meeting_known; /* action_agreed: its meeting */
+    kap_span_t meeting_owner, meeting_region;
 } kap_meeting_facts_t;
 
-/* Same terms as kap_referral_judge. fx.streams of the region and, for attendance and
- * actions, of the members named; fx.time is the time that counts. */
+/* Same terms as kap_referral_judge. fx.streams: the region's and (KAP_TELL_FROM) the
+ * publisher's; with KAP_TELL_THIRD the member in fx.third: who attended, who is to act.
+ * Members of the forum and attendees stand in *after: whom else it concerns. */
 int kap_forum_judge(const kap_forum_t *before, const kap_event_t *ev,
                     const kap_meeting_facts_t *facts, int64_t now, kap_forum_t *after,
                     kap_effects_t *fx, kap_refusal_t *why);
@@ -93,7 +98,7 @@ int kap_action_judge(const kap_action_t *before, const kap_event_t *ev,
  * else the plan as first made. False for the unplanned and the not held. */
 bool kap_meeting_adheres(const kap_meeting_t *m);
 
-/* Rows; same terms as kap_referral_pack. */
+/* Rows; same terms as kap_referral_pack, but a failed unpack leaves its output undefined. */
 void kap_forum_pack(kap_buf_t *buf, const kap_forum_t *f);
 int kap_forum_unpack(kap_span_t row, kap_forum_t *f);
 void kap_meeting_pack(kap_buf_t *buf, const kap_meeting_t *m);

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "err.h"
-#include "limits.h"
+#include "limit.h"
 #include "row.h"
 
 enum { ROW_VERSION = 1, CAP_FIRST = 4 };

@@ -132,3 +132,66 @@ bool kap_personal_code_in(kap_span_t text, kap_span_t *where)
     }
     return false;
 }
+
+/* --- in events --- */
+
+static bool is_binary(kap_field_t field)
+{
+    const kap_field_row_t *row = kap_field_row(field);
+    return row &&
+           (row->type == KAP_TYPE_BIN || row->type == KAP_TYPE_HASH || row->type == KAP_TYPE_EPOCH);
+}
+
+/* Texts of a list or map, keys included. The scan bounds the depth (KAP_LIMIT_DEPTH). */
+static bool code_in_node(const kap_mp_t *node)
+{
+    if (node->kind == KAP_MP_STR) {
+        return kap_personal_code_in(node->s, NULL);
+    }
+    uint32_t count = node->kind == KAP_MP_ARRAY ? node->count
+                     : node->kind == KAP_MP_MAP ? 2 * node->count
+                                                : 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (code_in_node(&node->items[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool code_in_value(const kap_value_t *value)
+{
+    switch (value->kind) {
+    case KAP_VALUE_SPAN:
+        return !is_binary((kap_field_t)value->field) && kap_personal_code_in(value->s, NULL);
+    case KAP_VALUE_BASIS:
+        return kap_personal_code_in(value->basis->statute, NULL) ||
+               kap_personal_code_in(value->basis->consent_version, NULL);
+    case KAP_VALUE_NODE:
+        return code_in_node(value->node);
+    default:
+        return false;
+    }
+}
+
+int kap_personal_code_in_values(const kap_value_t *values, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (code_in_value(&values[i])) {
+            return values[i].field;
+        }
+    }
+    return -1;
+}
+
+int kap_personal_code_in_event(const kap_event_t *ev)
+{
+    const kap_span_t envelope[] = {ev->id,        ev->source, ev->subject,    ev->correlation,
+                                   ev->causation, ev->group,  ev->traceparent};
+    for (size_t i = 0; i < sizeof(envelope) / sizeof(envelope[0]); i++) {
+        if (kap_personal_code_in(envelope[i], NULL)) {
+            return KAP_F_NONE;
+        }
+    }
+    return kap_personal_code_in_values(ev->values, ev->value_count);
+}

@@ -20,9 +20,11 @@ bool kap_business_id_ok(kap_span_t id);
  * only looks like one. *where, when given, lends the code found. */
 bool kap_personal_code_in(kap_span_t text, kap_span_t *where);
 
-/* The first field of an event's values that holds one; -1 when none. Reads every
- * text of the open and ends parts, envelope included; contents are the node's to check
- * before they are sealed. */
+/* The field of the first value that holds one, -1 when none does: texts, lists and maps,
+ * and the texts of a basis. For the clear contents before they are sealed. */
+int kap_personal_code_in_values(const kap_value_t *values, uint32_t count);
+
+/* The same for the open and ends parts of an event; KAP_F_NONE when the envelope holds one. */
 int kap_personal_code_in_event(const kap_event_t *ev);
 
 #endif

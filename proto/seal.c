@@ -6,7 +6,7 @@
 
 #include "be.h"
 #include "err.h"
-#include "limits.h"
+#include "limit.h"
 
 /* version (1) | boxes (1) | boxes x (hint (8) | sealed content key) | nonce | ciphertext */
 enum {

@@ -61,7 +61,8 @@ typedef struct {
 } kap_event_meta_t;
 
 void kap_event_meta_encode(kap_buf_t *buf, const kap_event_meta_t *meta);
-int kap_event_meta_decode(kap_span_t array, kap_event_meta_t *meta, const char **why);
+int kap_event_meta_decode(kap_span_t array, kap_arena_t *arena, kap_event_meta_t *meta,
+                          const char **why);
 
 typedef struct {
     int verdict;         /* KAP_VERDICT_ */

@@ -7,9 +7,12 @@
 #include "span.h"
 
 /* enum of each list: KAP_KIND_TRANSFER ...; the last is KAP_<LIST>_COUNT */
-#define KAP_LIST(LIST, WHAT)                      typedef enum {
-#define KAP_CODE(LIST, NAME, WIRE, FI, SV, EN)    KAP_##LIST##_##NAME,
-#define KAP_LIST_END(LIST)                        KAP_##LIST##_COUNT } kap_code_##LIST##_t;
+#define KAP_LIST(LIST, WHAT)                   typedef enum {
+#define KAP_CODE(LIST, NAME, WIRE, FI, SV, EN) KAP_##LIST##_##NAME,
+#define KAP_LIST_END(LIST)                                                                         \
+    KAP_##LIST##_COUNT                                                                             \
+    }                                                                                              \
+    kap_code_##LIST##_t;
 #include "codes.def"
 #undef KAP_LIST
 #undef KAP_CODE

@@ -12,7 +12,8 @@ enum {
 #undef KAP_LIMIT
 };
 
-/* 9999-12-31T23:59:59.999Z; a time of an event lies between this and its negative. */
-#define KAP_TIME_LAST_MS INT64_C(253402300799999)
+/* The times of an event: 0001-01-01T00:00:00.000Z to 9999-12-31T23:59:59.999Z. */
+#define KAP_TIME_FIRST_MS INT64_C(-62135596800000)
+#define KAP_TIME_LAST_MS  INT64_C(253402300799999)
 
 #endif

@@ -15,7 +15,7 @@ static const char *const type_forms[] = {
 
 static const kap_field_row_t fields[KAP_FIELD_COUNT] = {
 #define KAP_FIELD(NAME, WIRE, TYPE, LIST)                                                          \
-    [KAP_F_##NAME] = {#NAME, WIRE, KAP_TYPE_##TYPE, KAP_LIST_##LIST},
+    [KAP_F_##NAME] = {#NAME, WIRE, KAP_TYPE_##TYPE, KAP_LIST_##LIST, sizeof(WIRE) - 1},
 #include "fields.def"
 #undef KAP_FIELD
 };

@@ -77,6 +77,7 @@ typedef struct {
     const char *wire; /* "referral" */
     kap_type_t type;
     kap_code_list_t list; /* of CODE and CODES, else KAP_LIST_NONE */
+    uint8_t wire_size;    /* strlen(wire) */
 } kap_field_row_t;
 
 typedef struct {

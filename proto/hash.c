@@ -7,14 +7,21 @@
 #include "err.h"
 
 enum { TAG_LEAF = 0x00, TAG_CONTENT = 0x01, TAG_CHAIN = 0x02, TAG_START = 0x03, TAG_NODE = 0x04 };
-enum { HASH = KAP_LIMIT_HASH_BYTES };
+enum { HASH = KAP_LIMIT_HASH_BYTES, ONE_SHOT = 1024 };
 
 _Static_assert(KAP_HASH_BYTES == KAP_LIMIT_HASH_BYTES, "one size of hash");
 
 void kap_content_hash(kap_span_t open, uint8_t out[HASH])
 {
-    const uint8_t tag = TAG_CONTENT;
-    kap_hash256(out, (kap_span_t[]){kap_span(&tag, 1), open}, 2);
+    uint8_t bytes[1 + ONE_SHOT] __attribute__((uninitialized));
+    bytes[0] = TAG_CONTENT;
+    if (open.size > ONE_SHOT) {
+        kap_hash256(out, (kap_span_t[]){kap_span(bytes, 1), open}, 2);
+        return;
+    }
+    /* a copy of a usual event is cheaper than hashing in steps */
+    memcpy(bytes + 1, open.data, open.size);
+    kap_part_hash(kap_span(bytes, 1 + open.size), out);
 }
 
 void kap_part_hash(kap_span_t part, uint8_t out[HASH])

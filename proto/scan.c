@@ -35,6 +35,34 @@ static int fail(scan_t *s, int code, const char *why)
     return code;
 }
 
+/* Names are ASCII as a rule: words of eight bytes, the last ones overlapping. */
+static inline bool is_ascii(const uint8_t *data, size_t size)
+{
+    const uint64_t high = UINT64_C(0x8080808080808080);
+    uint64_t word;
+    if (size < sizeof word) {
+        uint8_t seen = 0;
+        for (size_t i = 0; i < size; i++) {
+            seen |= data[i];
+        }
+        return seen < 0x80;
+    }
+    for (size_t i = 0; i + sizeof word < size; i += sizeof word) {
+        memcpy(&word, data + i, sizeof word);
+        if (word & high) {
+            return false;
+        }
+    }
+    memcpy(&word, data + size - sizeof word, sizeof word);
+    return (word & high) == 0;
+}
+
+/* Same size given; names that differ mostly differ in their first or last byte. */
+static inline bool key_eq(const uint8_t *a, const uint8_t *b, uint32_t size)
+{
+    return size == 0 || (a[0] == b[0] && a[size - 1] == b[size - 1] && memcmp(a, b, size) == 0);
+}
+
 static int key_cmp(const scan_key_t *a, const scan_key_t *b)
 {
     if (a->size != b->size) {
@@ -61,13 +89,13 @@ static void sort_keys(scan_key_t *keys, uint32_t n)
 }
 
 /* A key of the innermost map has been read: kept, and compared while there are few. */
-static int take_key(scan_t *s, level_t *level, const uint8_t *data, uint32_t size)
+static inline int take_key(scan_t *s, level_t *level, const uint8_t *data, uint32_t size)
 {
     scan_key_t key = {data, size};
     uint32_t n = s->key_count - level->first;
     for (uint32_t i = 0; n < FEW_KEYS && i < n; i++) {
         const scan_key_t *other = &s->keys[level->first + i];
-        if (other->size == size && memcmp(other->data, data, size) == 0) {
+        if (other->size == size && key_eq(other->data, data, size)) {
             return fail(s, KAP_E_INVALID, "duplicate key in a map");
         }
     }
@@ -110,14 +138,14 @@ static int enter(scan_t *s, uint32_t count, bool map)
     return KAP_OK;
 }
 
-static int take_bytes(scan_t *s, uint32_t size, bool text, level_t *key_of)
+static inline int take_bytes(scan_t *s, uint32_t size, bool text, level_t *key_of)
 {
     if (size > (size_t)(s->end - s->at)) {
         return fail(s, KAP_E_INVALID, "truncated");
     }
     const uint8_t *data = s->at;
     s->at += size;
-    if (text && !kap_utf8_valid(kap_span(data, size), NULL)) {
+    if (text && !is_ascii(data, size) && !kap_utf8_valid(kap_span(data, size), NULL)) {
         return fail(s, KAP_E_INVALID, "a string is not UTF-8");
     }
     return key_of ? take_key(s, key_of, data, size) : KAP_OK;

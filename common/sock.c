@@ -521,6 +521,7 @@ int kap_sock_connect(kap_sock_t *sock, const char *endpoint)
     KAP_CHECK(!is_server(sock) && !*sock->endpoint);
     if (!endpoint_fits(sock, endpoint))
         return KAP_E_CONFIG;
+    /* Made now, so that a later retry needs no memory. */
     kap_timer_t *retry = kap_timer_start(sock->loop, INT64_MAX / 2, 0, on_retry, sock);
     if (!retry)
         return KAP_E_NOMEM;

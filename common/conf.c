@@ -174,12 +174,14 @@ static void check_bounds(load_t *load, int line, const kap_conf_key_t *row, int6
     if (!bounded(row) || (measure >= row->min && measure <= row->max))
         return;
     kap_buf_t *out = complain(load, line, row->key);
-    bool amount = units_of(row->type) || row->type == KAP_CONF_INT;
-    put_number(out, row->type, measure);
-    if (!amount)
-        kap_buf_str(out, counted(row->type));
-    kap_buf_str(out, measure < row->min ? (amount ? " is too small" : " are too few")
-                                        : (amount ? " is too large" : " are too many"));
+    bool below = measure < row->min;
+    if (units_of(row->type) || row->type == KAP_CONF_INT) {
+        put_number(out, row->type, measure);
+        kap_buf_str(out, below ? " is too small" : " is too large");
+    } else {
+        kap_buf_printf(out, "too %s%s (%lld)", below ? "few" : "many", counted(row->type),
+                       (long long)measure);
+    }
     kap_buf_str(out, ", write ");
     put_bounds(out, row);
     kap_buf_u8(out, '\n');

@@ -135,7 +135,8 @@ static void put_line(kap_buf_t *line, uint32_t suppressed)
         kap_buf_printf(line, ",\"dropped\":%llu", (unsigned long long)state.dropped);
     kap_buf_str(line, "}\n");
     struct pollfd ready = {.fd = state.fd, .events = POLLOUT};
-    if (line->err != KAP_OK || poll(&ready, 1, 0) != 1 || !(ready.revents & POLLOUT) ||
+    /* POLLERR: nobody reads any more, and a write would raise SIGPIPE. */
+    if (line->err != KAP_OK || poll(&ready, 1, 0) != 1 || ready.revents != POLLOUT ||
         write(state.fd, line->data, line->size) != (ssize_t)line->size)
         state.dropped++;
     else

@@ -169,14 +169,14 @@ Test(conf, texts_lists_and_maps_hold_their_bounds)
     conf = taken("name = \"12345678\"; peers = (\"1\", \"2\", \"3\"); "
                  "codes = ((\"a\", \"1\"), (\"b\", \"2\"), (\"c\", \"3\"));");
     kap_conf_close(&conf);
-    refused("name = \"a\";", "a.conf:1: name: 1 bytes are too few, write 2 to 8 bytes\n");
-    refused("name = \"123456789\";", "a.conf:1: name: 9 bytes are too many, write 2 to 8 bytes\n");
-    refused("peers = [];", "a.conf:1: peers: 0 items are too few, write 1 to 3 items\n");
+    refused("name = \"a\";", "a.conf:1: name: too few bytes (1), write 2 to 8 bytes\n");
+    refused("name = \"123456789\";", "a.conf:1: name: too many bytes (9), write 2 to 8 bytes\n");
+    refused("peers = [];", "a.conf:1: peers: too few items (0), write 1 to 3 items\n");
     refused("peers = [\"1\", \"2\", \"3\", \"4\"];",
-            "a.conf:1: peers: 4 items are too many, write 1 to 3 items\n");
-    refused("codes: { };", "a.conf:1: codes: 0 entries are too few, write 1 to 3 entries\n");
+            "a.conf:1: peers: too many items (4), write 1 to 3 items\n");
+    refused("codes: { };", "a.conf:1: codes: too few entries (0), write 1 to 3 entries\n");
     refused("codes: { a = \"\"; b = \"\"; c = \"\"; d = \"\"; };",
-            "a.conf:1: codes: 4 entries are too many, write 1 to 3 entries\n");
+            "a.conf:1: codes: too many entries (4), write 1 to 3 entries\n");
     refused("codes = ((\"a\", \"1\"),\n (\"a\", \"2\"));",
             "a.conf:2: codes: \"a\" is there twice, write it once\n");
     refused("codes = ((\"a\"));",

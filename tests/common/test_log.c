@@ -93,6 +93,20 @@ Test(log, a_full_pipe_drops_lines_and_never_blocks, .init = open_pipe, .timeout 
     cr_assert_not_null(strstr(written(), "\"event\":\"after\",\"dropped\":"));
 }
 
+Test(log, a_reader_that_left_does_no_harm, .init = open_pipe)
+{
+    close(ends[0]);
+    KAP_LOG(KAP_LOG_INFO, "nobody_reads");
+    kap_log_to(-1);
+    KAP_LOG(KAP_LOG_INFO, "nobody_reads");
+    int again[2];
+    cr_assert_eq(pipe2(again, O_NONBLOCK), 0);
+    ends[0] = again[0];
+    kap_log_to(again[1]);
+    KAP_LOG(KAP_LOG_INFO, "read_again");
+    cr_assert_not_null(strstr(written(), "\"event\":\"read_again\",\"dropped\":2}"));
+}
+
 Test(log, long_values_are_cut_at_a_character, .init = open_pipe)
 {
     static char longest[20000], control[5000];

@@ -73,20 +73,17 @@ bool kap_cli_is_local(const kap_cli_t *cli);
 int kap_cli_ask(kap_cli_t *cli, kap_verb_t verb, kap_span_t map, int64_t timeout_ms,
                 const kap_mp_t **root);
 
-/* The same, for a broker's QUERY or a node's LOCAL of a name without parameters. */
+/* The same, but it prints nothing: silence is the exit code alone, an {error} stands in *root. */
+int kap_cli_ask_quietly(kap_cli_t *cli, kap_verb_t verb, kap_span_t map, int64_t timeout_ms,
+                        const kap_mp_t **root);
+
+/* For FETCH: the payload frames of an EVENTS answer, at most `max`, in the cli's arena. */
+int kap_cli_ask_frames(kap_cli_t *cli, kap_verb_t verb, kap_span_t map, int64_t timeout_ms,
+                       kap_span_t *frames, size_t max, size_t *count);
+
+/* The same as kap_cli_ask, for a broker's QUERY or a node's LOCAL of a name without parameters. */
 int kap_cli_query(kap_cli_t *cli, const char *name, const kap_mp_t **root);
 int kap_cli_local(kap_cli_t *cli, const char *word, const kap_mp_t **root);
-
-/* One event's place in the feeds, for kap_cli_fetch. */
-typedef struct {
-    kap_span_t stream;
-    uint64_t stream_seq, log_seq;
-    int64_t committed_at;
-    int verdict;
-    kap_span_t source;
-    uint64_t sequence;
-    kap_span_t open, ends, sealed; /* as received; empty when cut or absent */
-} kap_cli_event_t;
 
 /* The directory file named by the configuration; NULL when there is none or it is bad (then names
  * are shown as ids). */

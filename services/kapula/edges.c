@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* kapula edges: the handover matrix of a region or an archive, edge by edge. */
+#include <argp.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "answer.h"
+#include "clock.h"
+#include "cli.h"
+#include "table.h"
+
+enum { WATCH_S = 2 };
+
+/* Options that go into the question as they are. */
+enum { REGION, FROM, TO, CLOCK, TIME, ZONE, QUESTIONS };
+static const char *const questions[QUESTIONS] = {"region", "from", "to", "clock", "time", "zone"};
+
+typedef struct {
+    const char *values[QUESTIONS];
+    bool watch;
+} line_t;
+
+static error_t on_option(int key, char *value, struct argp_state *state)
+{
+    line_t *line = state->input;
+    if (key == 'w') {
+        line->watch = true;
+        return 0;
+    }
+    if (key < 256 || key >= 256 + QUESTIONS)
+        return ARGP_ERR_UNKNOWN;
+    line->values[key - 256] = value;
+    return 0;
+}
+
+static int ask(kap_cli_t *cli, const line_t *line, const kap_mp_t **root)
+{
+    kap_buf_t map;
+    uint32_t n = 0;
+    for (int i = 0; i < QUESTIONS; i++)
+        n += line->values[i] != NULL;
+    kap_buf_init(&map);
+    kap_query_begin(&map, "edges", n);
+    for (int i = 0; i < QUESTIONS; i++)
+        if (line->values[i]) {
+            kap_mp_put_cstr(&map, questions[i]);
+            kap_mp_put_cstr(&map, line->values[i]);
+        }
+    int code = kap_cli_ask(cli, KAP_VERB_QUERY, kap_buf_span(&map), 0, root);
+    kap_buf_fini(&map);
+    return code;
+}
+
+/* "45 min", "6.5 h", "3.2 d": a day is 8 hours of working time, else 24. */
+static void duration_text(const kap_mp_t *times, const char *key, bool elapsed, char out[16])
+{
+    int64_t ms = kap_mp_get_int(times, key, -1);
+    double hours = (double)ms / 3600000, day = elapsed ? 24 : 8;
+    if (ms < 0)
+        snprintf(out, 16, "-");
+    else if (hours < 1)
+        snprintf(out, 16, "%.0f min", hours * 60);
+    else if (hours < day)
+        snprintf(out, 16, "%.1f h", hours);
+    else
+        snprintf(out, 16, "%.1f d", hours / day);
+}
+
+static kap_span_t shown_name(kap_cli_t *cli, const kap_mp_t *edge, const char *id, const char *name)
+{
+    kap_span_t known = kap_cli_member_name(cli, kap_mp_get_str(edge, id));
+    return kap_span_eq(known, kap_mp_get_str(edge, id)) ? kap_mp_get_str(edge, name) : known;
+}
+
+static const char *const counts[] = {"referrals", "accepted", "declined", "redirected"};
+enum { COUNTS = sizeof counts / sizeof *counts, CELLS = 2 + COUNTS + 2 };
+
+static void add_row(kap_cli_t *cli, kap_table_t *table, const kap_mp_t *edge, bool elapsed)
+{
+    char text[CELLS][128];
+    const char *cells[CELLS];
+    kap_span_t from = shown_name(cli, edge, "from", "from_name");
+    kap_span_t to = shown_name(cli, edge, "to", "to_name");
+    const kap_mp_t *times = kap_mp_get(edge, "time_to_accept");
+    snprintf(text[0], sizeof text[0], "%.*s", (int)from.size, (const char *)from.data);
+    snprintf(text[1], sizeof text[1], "%.*s", (int)to.size, (const char *)to.data);
+    for (int i = 0; i < COUNTS; i++)
+        snprintf(text[2 + i], sizeof text[0], "%lld",
+                 (long long)kap_mp_get_int(edge, counts[i], 0));
+    duration_text(times, "p50_ms", elapsed, text[CELLS - 2]);
+    duration_text(times, "p90_ms", elapsed, text[CELLS - 1]);
+    for (int i = 0; i < CELLS; i++)
+        cells[i] = text[i];
+    kap_table_row(table, cells);
+}
+
+/* What is counted beside the transfers, when there is any. */
+static void print_beside(const kap_mp_t *edges)
+{
+    static const char *const beside[] = {"guidance", "leads", "reported", "internal"};
+    for (size_t k = 0; k < sizeof beside / sizeof *beside; k++) {
+        int64_t sum = 0;
+        for (uint32_t i = 0; i < edges->count; i++)
+            sum += kap_mp_get_int(kap_mp_item(edges, i), beside[k], 0);
+        if (sum > 0)
+            printf("%s %lld  ", beside[k], (long long)sum);
+    }
+}
+
+static void print_window(const kap_mp_t *root, const char *region)
+{
+    const kap_mp_t *window = kap_mp_get(root, "window");
+    kap_span_t from = kap_mp_get_str(window, "from"), to = kap_mp_get_str(window, "to");
+    printf("Handovers in %s", region);
+    if (!kap_span_empty(from))
+        printf(", from %.*s", (int)from.size, (const char *)from.data);
+    if (!kap_span_empty(to))
+        printf(", before %.*s", (int)to.size, (const char *)to.data);
+    printf(": %lld transfers, %lld decided, %lld pending\n\n",
+           (long long)kap_mp_get_int(root, "n", 0), (long long)kap_mp_get_int(root, "decided", 0),
+           (long long)kap_mp_get_int(root, "pending", 0));
+}
+
+static int print_table(kap_cli_t *cli, const line_t *line, const kap_mp_t *root)
+{
+    static const kap_table_column_t columns[] = {
+        {"From", KAP_TABLE_LEFT, 0},    {"To", KAP_TABLE_LEFT, 0},
+        {"Sent", KAP_TABLE_RIGHT, 0},   {"Taken", KAP_TABLE_RIGHT, 0},
+        {"Decl.", KAP_TABLE_RIGHT, 0},  {"Redir.", KAP_TABLE_RIGHT, 0},
+        {"Median", KAP_TABLE_RIGHT, 0}, {"90 %", KAP_TABLE_RIGHT, 0},
+        {NULL, KAP_TABLE_LEFT, 0}};
+    const kap_mp_t *edges = kap_mp_get(root, "edges");
+    bool elapsed = line->values[TIME] && strcmp(line->values[TIME], "elapsed") == 0;
+    kap_table_t *table = kap_table_new(columns);
+    if (!table || !edges || edges->kind != KAP_MP_ARRAY)
+        return kap_cli_fail(KAP_EXIT_REFUSED, "an answer without edges");
+    print_window(root, line->values[REGION]);
+    for (uint32_t i = 0; i < edges->count; i++)
+        add_row(cli, table, kap_mp_item(edges, i), elapsed);
+    kap_table_print(table, stdout, kap_cli_width());
+    printf("\nTime to accept, %s time of the %s. ", elapsed ? "elapsed" : "working",
+           line->values[CLOCK] ? line->values[CLOCK] : "recipient");
+    print_beside(edges);
+    printf("\n");
+    kap_table_destroy(&table);
+    return KAP_EXIT_DONE;
+}
+
+static int print_csv(const kap_mp_t *root)
+{
+    static const char *const times[] = {"n", "p50_ms", "p90_ms", "p99_ms"};
+    const kap_mp_t *edges = kap_mp_get(root, "edges");
+    printf("from,to,from_name,to_name,referrals,accepted,declined,redirected,completed,withdrawn,"
+           "pending,guidance,leads,reported,internal,accept_n,accept_p50_ms,accept_p90_ms,"
+           "accept_p99_ms\r\n");
+    for (uint32_t i = 0; edges && i < edges->count; i++) {
+        static const char *const names[] = {"from", "to", "from_name", "to_name"};
+        static const char *const all[] = {"referrals", "accepted",  "declined", "redirected",
+                                          "completed", "withdrawn", "pending",  "guidance",
+                                          "leads",     "reported",  "internal"};
+        const kap_mp_t *edge = kap_mp_item(edges, i), *accept = kap_mp_get(edge, "time_to_accept");
+        for (size_t k = 0; k < sizeof names / sizeof *names; k++)
+            kap_cli_csv_field(stdout, kap_mp_get_str(edge, names[k]), false);
+        for (size_t k = 0; k < sizeof all / sizeof *all; k++)
+            printf("%lld,", (long long)kap_mp_get_int(edge, all[k], 0));
+        for (size_t k = 0; k < sizeof times / sizeof *times; k++) {
+            int64_t value = kap_mp_get_int(accept, times[k], -1);
+            if (value >= 0)
+                printf("%lld", (long long)value);
+            fputs(k + 1 < sizeof times / sizeof *times ? "," : "\r\n", stdout);
+        }
+    }
+    return KAP_EXIT_DONE;
+}
+
+static int show(kap_cli_t *cli, const line_t *line)
+{
+    const kap_mp_t *root;
+    int code = ask(cli, line, &root);
+    if (code != 0)
+        return code;
+    if (cli->format == KAP_FORMAT_JSON)
+        kap_cli_print_json(root, stdout);
+    else if (cli->format == KAP_FORMAT_CSV)
+        code = print_csv(root);
+    else
+        code = print_table(cli, line, root);
+    return fflush(stdout) == 0 ? code : KAP_EXIT_REFUSED;
+}
+
+int kap_cmd_edges(kap_cli_t *cli, int argc, char **argv)
+{
+    static const struct argp_option options[] = {
+        {"region", 256 + REGION, "NAME", 0, "A region, or an archive; default: the configuration's",
+         0},
+        {"from", 256 + FROM, "DATE", 0, "First day of creation, YYYY-MM-DD", 0},
+        {"to", 256 + TO, "DATE", 0, "The day after the last", 0},
+        {"clock", 256 + CLOCK, "WHOSE", 0, "recipient (default) or customer", 0},
+        {"time", 256 + TIME, "TIME", 0, "working (default) or elapsed; an archive: elapsed", 0},
+        {"zone", 256 + ZONE, "ZONE", 0, "Europe/Helsinki (default) or UTC; an archive: UTC", 0},
+        {"watch", 'w', 0, 0, "Show it again whenever time passes, until interrupted", 0},
+        {0}};
+    static const struct argp argp = {
+        options,
+        on_option,
+        "",
+        "The handover matrix: who handed how many to whom, and how long "
+        "it took until they were taken.",
+        0,
+        0,
+        0};
+    line_t line = {{0}, false};
+    argp_parse(&argp, argc, argv, 0, NULL, &line);
+    line.values[REGION] = kap_cli_region(cli, line.values[REGION]);
+    if (!line.values[REGION])
+        return KAP_EXIT_USAGE;
+    int code = show(cli, &line);
+    while (line.watch && code == KAP_EXIT_DONE) {
+        sleep(WATCH_S);
+        kap_arena_reset(cli->arena);
+        if (isatty(STDOUT_FILENO))
+            fputs("\033[H\033[J", stdout);
+        code = show(cli, &line);
+    }
+    return code;
+}

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* kapula follow and kapula export: the feed for eyes and programs, and as CloudEvents. */
+#include <argp.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "cloudevents.h"
+#include "err.h"
+#include "feed.h"
+
+typedef struct {
+    kap_cli_t *cli;
+    const char *stream, *region, *from;
+    long count, seen;
+    bool until_end;
+    char owned[256];
+    kap_buf_t json;
+} line_t;
+
+static error_t on_option(int key, char *value, struct argp_state *state)
+{
+    line_t *line = state->input;
+    char *end;
+    switch (key) {
+    case 's':
+        line->stream = value;
+        return 0;
+    case 'r':
+        line->region = value;
+        return 0;
+    case 'f':
+        line->from = value;
+        return 0;
+    case 'u':
+        line->until_end = true;
+        return 0;
+    case 'n':
+        line->count = strtol(value, &end, 10);
+        if (*end || line->count < 1)
+            argp_error(state, "--count %s: a number from 1 on", value);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static void set_text(json_t *object, const char *name, const char *text)
+{
+    json_object_set_new(object, name, json_string(text));
+}
+
+static void print_json_line(line_t *line, const kap_feed_item_t *item)
+{
+    char text[64];
+    json_t *object = json_object();
+    kap_feed_cursor_text(item->epoch, item->meta.stream_seq, text);
+    set_text(object, "cursor", text);
+    set_text(object, "stream", line->stream);
+    json_object_set_new(object, "seq", json_integer((json_int_t)item->meta.stream_seq));
+    json_object_set_new(object, "log_seq", json_integer((json_int_t)item->meta.log_seq));
+    kap_time_format_utc(item->meta.committed_at, text);
+    set_text(object, "committed_at", text);
+    set_text(object, "verdict", kap_code_name(KAP_LIST_VERDICT, item->meta.verdict));
+    kap_buf_reset(&line->json);
+    if (kap_cloudevents_json(&item->event, true, &line->json) == KAP_OK)
+        json_object_set_new(object, "event",
+                            json_loadb((const char *)line->json.data, line->json.size, 0, NULL));
+    json_dumpf(object, stdout, JSON_COMPACT);
+    fputc('\n', stdout);
+    json_decref(object);
+}
+
+static kap_lang_t language(const kap_cli_t *cli)
+{
+    return strcmp(cli->lang, "fi") == 0   ? KAP_LANG_FI
+           : strcmp(cli->lang, "sv") == 0 ? KAP_LANG_SV
+                                          : KAP_LANG_EN;
+}
+
+/* Who did it to whom: "municipality > finnvera", or who alone. */
+static void who_text(const kap_event_t *event, char *out, size_t size)
+{
+    kap_span_t from = kap_event_span(event, KAP_F_FROM), to = kap_event_span(event, KAP_F_TO);
+    const uint8_t *slash =
+        event->source.size ? memchr(event->source.data, '/', event->source.size) : NULL;
+    int own = slash ? (int)(slash - event->source.data) : (int)event->source.size;
+    if (kap_span_empty(to))
+        snprintf(out, size, "%.*s", own, (const char *)event->source.data);
+    else
+        snprintf(out, size, "%.*s > %.*s", (int)from.size, (const char *)from.data, (int)to.size,
+                 (const char *)to.data);
+}
+
+/* Bytes that fill `columns` on a terminal: UTF-8 continuation bytes take no column. */
+static int padded(const char *text, int columns)
+{
+    for (const char *c = text; *c; c++)
+        columns += ((unsigned char)*c & 0xc0) == 0x80;
+    return columns;
+}
+
+static void print_line(line_t *line, const kap_feed_item_t *item)
+{
+    char when[KAP_TIME_TEXT], who[64];
+    const kap_event_t *event = &item->event;
+    kap_lang_t lang = language(line->cli);
+    const char *what = event->type ? kap_event_type_text(event->type, lang) : "?";
+    const char *service =
+        kap_code_text(KAP_LIST_SERVICE, kap_event_code(event, KAP_F_SERVICE), lang);
+    kap_span_t id = event->subject;
+    if (id.size > 13)
+        id = kap_span(id.data + id.size - 13, 13);
+    kap_time_format_local(item->meta.committed_at, when);
+    who_text(event, who, sizeof who);
+    printf("%s  %-*.*s %-26.26s %.*s%s%s\n", when, padded(what, 19), padded(what, 19), what, who,
+           (int)id.size, (const char *)id.data, service ? "  " : "", service ? service : "");
+}
+
+static bool on_follow(void *arg, const kap_feed_item_t *item)
+{
+    line_t *line = arg;
+    if (line->cli->format == KAP_FORMAT_JSON)
+        print_json_line(line, item);
+    else
+        print_line(line, item);
+    fflush(stdout);
+    return line->count == 0 || ++line->seen < line->count;
+}
+
+static bool on_export(void *arg, const kap_feed_item_t *item)
+{
+    line_t *line = arg;
+    kap_buf_reset(&line->json);
+    if (kap_cloudevents_json(&item->event, true, &line->json) != KAP_OK)
+        return kap_cli_fail(0, "event %llu cannot be exported",
+                            (unsigned long long)item->meta.log_seq) == 0;
+    fwrite(line->json.data, 1, line->json.size, stdout);
+    fputc('\n', stdout);
+    return ferror(stdout) == 0;
+}
+
+/* The stream asked for: --stream, else that of --region, else the configuration's region. */
+static bool name_stream(line_t *line)
+{
+    if (line->stream)
+        return true;
+    const char *region = kap_cli_region(line->cli, line->region);
+    if (!region)
+        return false;
+    snprintf(line->owned, sizeof line->owned, "region/%s", region);
+    line->stream = line->owned;
+    return true;
+}
+
+static int run(line_t *line, kap_feed_t *feed)
+{
+    int code = kap_cli_configure(line->cli);
+    if (code != 0)
+        return code;
+    if (!name_stream(line))
+        return KAP_EXIT_USAGE;
+    feed->stream = line->stream;
+    feed->arg = line;
+    if (strcmp(line->from, "now") == 0)
+        code = kap_feed_seek_end(line->cli, feed);
+    else if (kap_feed_cursor_parse(line->from, &feed->at) != KAP_OK)
+        code =
+            kap_cli_fail(KAP_EXIT_USAGE,
+                         "--from %s: say start, now, or a cursor as follow prints it", line->from);
+    kap_buf_init(&line->json);
+    if (code == 0)
+        code = kap_feed_run(line->cli, feed);
+    kap_buf_fini(&line->json);
+    if (code == 0 && fflush(stdout) != 0)
+        code = kap_cli_fail(KAP_EXIT_REFUSED, "the output could not be written");
+    return code;
+}
+
+int kap_cmd_follow(kap_cli_t *cli, int argc, char **argv)
+{
+    static const struct argp_option options[] = {
+        {"stream", 's', "STREAM", 0, "region/NAME or member/NAME; default: our region", 0},
+        {"region", 'r', "NAME", 0, "The same as --stream region/NAME", 0},
+        {"from", 'f', "CURSOR", 0, "start, now (default), or a cursor that follow printed", 0},
+        {"count", 'n', "N", 0, "Stop after so many events", 0},
+        {"until-end", 'u', 0, 0, "Stop at the end instead of waiting for more", 0},
+        {0}};
+    static const struct argp argp = {
+        options,
+        on_option,
+        "",
+        "The live feed: each event once, in order. With --format json a "
+        "line each, with the cursor to go on from.",
+        0,
+        0,
+        0};
+    line_t line = {.cli = cli, .from = "now"};
+    kap_feed_t feed = {.on_event = on_follow};
+    argp_parse(&argp, argc, argv, 0, NULL, &line);
+    if (line.until_end && strcmp(line.from, "now") == 0)
+        line.from = "start";
+    feed.follow = !line.until_end;
+    return run(&line, &feed);
+}
+
+int kap_cmd_export(kap_cli_t *cli, int argc, char **argv)
+{
+    static const struct argp_option options[] = {
+        {"region", 'r', "NAME", 0, "A region or an archive; default: the configuration's", 0},
+        {"stream", 's', "STREAM", 0, "Or a stream: region/NAME, member/NAME", 0},
+        {"from", 'f', "CURSOR", 0, "start (default), or a cursor that follow printed", 0},
+        {0}};
+    static const struct argp argp = {
+        options,
+        on_option,
+        "",
+        "Everything this key may read of a region, as CloudEvents 1.0, a "
+        "JSON line each. Sealed contents never leave.",
+        0,
+        0,
+        0};
+    line_t line = {.cli = cli, .from = "start"};
+    kap_feed_t feed = {.on_event = on_export};
+    argp_parse(&argp, argc, argv, 0, NULL, &line);
+    return run(&line, &feed);
+}

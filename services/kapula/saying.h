@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* What the commands that say something share with those that show it: the fate of an act, and
+ * the views that stand under the same word. One thread. It builds no events: the node does. */
+#ifndef KAP_SAYING_H
+#define KAP_SAYING_H
+
+#include "cli.h"
+
+typedef struct {
+    int64_t act;
+    kap_span_t subject, whole; /* the referral, meeting ...; the case of a referral, or empty */
+    kap_span_t fate;
+    int64_t log_seq;     /* 0 before it is committed */
+    kap_span_t sentence; /* of a refusal */
+} kap_cli_act_t;
+
+/* One JSON object: act, subject, referral, case, fate, log_seq, sentence. */
+void kap_cli_print_act(const kap_cli_act_t *act, FILE *out);
+
+/* `forum list|show|clock`, `meeting list`, `action list`: argv[0] is the second word. */
+int kap_cmd_forum_view(kap_cli_t *cli, int argc, char **argv);
+int kap_cmd_meeting_view(kap_cli_t *cli, int argc, char **argv);
+int kap_cmd_action_view(kap_cli_t *cli, int argc, char **argv);
+
+#endif

@@ -173,11 +173,11 @@ static void run(void)
 
 static void parse(int argc, char **argv)
 {
-    static const struct option table[] = {{"driver", 1, 0, 'd'}, {"endpoint", 1, 0, 'e'},
-                                          {"folder", 1, 0, 'f'}, {"publishers", 1, 0, 'p'},
-                                          {"window", 1, 0, 'w'}, {"readers", 1, 0, 'r'},
-                                          {"size", 1, 0, 's'},   {"count", 1, 0, 'c'},
-                                          {"curve", 0, 0, 'C'},  {0, 0, 0, 0}};
+    static const struct option table[] = {
+        {"driver", 1, 0, 'd'},     {"endpoint", 1, 0, 'e'}, {"folder", 1, 0, 'f'},
+        {"publishers", 1, 0, 'p'}, {"window", 1, 0, 'w'},   {"readers", 1, 0, 'r'},
+        {"size", 1, 0, 's'},       {"count", 1, 0, 'c'},    {"curve", 0, 0, 'C'},
+        {"no-metrics", 0, 0, 'M'}, {"setup", 0, 0, 'S'},    {0, 0, 0, 0}};
     for (int c; (c = getopt_long(argc, argv, "", table, NULL)) != -1;)
         switch (c) {
         case 'd':
@@ -207,6 +207,12 @@ static void parse(int argc, char **argv)
         case 'C':
             bench.curve = true;
             break;
+        case 'M':
+            bench.no_metrics = true;
+            break;
+        case 'S':
+            bench.setup = true;
+            break;
         default:
             bench_die("see tests/bench/README.md");
         }
@@ -219,6 +225,10 @@ int main(int argc, char **argv)
 {
     static const bench_driver_t *const drivers[] = {&bench_floor, &bench_redis, &bench_kapula};
     parse(argc, argv);
+    if (bench.setup) {
+        bench_kapula_setup();
+        return 0;
+    }
     for (size_t i = 0; i < sizeof drivers / sizeof *drivers; i++)
         if (strcmp(drivers[i]->name, bench.driver) == 0)
             driver = drivers[i];

@@ -16,7 +16,7 @@ typedef struct {
     const char *driver, *endpoint, *folder;
     int publishers, window, readers, size;
     long count;
-    bool curve;
+    bool curve, no_metrics, setup;
 } bench_options_t;
 
 typedef struct {
@@ -43,6 +43,9 @@ typedef struct {
 
 extern bench_options_t bench;
 extern const bench_driver_t bench_floor, bench_redis, bench_kapula;
+
+/* Lays a bench mesh into the folder: directory, keys, broker.conf. */
+void bench_kapula_setup(void);
 
 uint64_t bench_now_ns(void);
 /* Waits until every thread stands here; the clock starts after it. */

@@ -289,10 +289,11 @@ static int apply_one(kap_txn_t *txn, gather_t *g, kap_arena_t *scratch,
                      const kap_figures_change_t *change, kap_buf_t *buf)
 {
     uint8_t bytes[COHORT_KEY];
-    kap_span_t key = kap_span(bytes, COHORT_KEY), value;
+    kap_span_t key, value;
     kap_contribution_t old = {0};
 
     put_cohort(bytes, &change->key);
+    key = kap_span(bytes, COHORT_KEY);
     int rc = kap_txn_get(txn, KAP_ROWS_COHORT, key, &value);
     if (rc == KAP_OK)
         rc = contribution_unpack(value, &old);
@@ -711,8 +712,6 @@ static void put_edge_map(kap_buf_t *buf, const kap_edge_t *edge)
 void kap_figures_edges_encode(kap_buf_t *buf, const kap_edges_query_t *query,
                               const kap_edges_t *edges)
 {
-    char text[KAP_TIME_TEXT];
-
     kap_mp_put_map(buf, 10);
     kap_mp_put_cstr(buf, "window");
     kap_mp_put_map(buf, 3);
@@ -730,9 +729,8 @@ void kap_figures_edges_encode(kap_buf_t *buf, const kap_edges_query_t *query,
     kap_mp_put_cstr(buf, query->elapsed ? "elapsed" : "working");
     kap_mp_put_cstr(buf, "as_of_seq");
     kap_mp_put_uint(buf, edges->as_of_seq);
-    kap_time_format_utc(edges->as_of_time, text);
     kap_mp_put_cstr(buf, "as_of_time");
-    kap_mp_put_cstr(buf, text);
+    kap_mp_put_int(buf, edges->as_of_time);
     kap_mp_put_cstr(buf, "n");
     kap_mp_put_uint(buf, edges->n);
     kap_mp_put_cstr(buf, "decided");

@@ -74,8 +74,9 @@ typedef struct {
 int kap_figures_edges(kap_txn_t *txn, const kap_edges_query_t *query, const kap_directory_t *dir,
                       kap_arena_t *arena, kap_edges_t *out);
 
-/* Appends the answer as one MessagePack map: window, kind, as_of_seq, as_of_time (RFC 3339 UTC),
- * n, decided, pending, edges [{from, to, from_name, to_name, counts..., time_to_accept}]. */
+/* Appends the answer as one MessagePack map, which is that of ANSWER: window, kind, as_of_seq,
+ * as_of_time (ms), n, decided, pending, edges [{from, to, from_name, to_name, counts...,
+ * time_to_accept}]. */
 void kap_figures_edges_encode(kap_buf_t *buf, const kap_edges_query_t *query,
                               const kap_edges_t *edges);
 

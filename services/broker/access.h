@@ -69,8 +69,9 @@ typedef enum {
 unsigned kap_may_read(const kap_directory_t *dir, const kap_member_t *who, kap_span_t stream,
                       bool archive);
 
-/* Narrows `parts` for one event of a member stream: the two ends keep all, a third member that
- * only stands beside the event (a share, an attended meeting) loses ENDS. Spans may be empty. */
+/* Narrows `parts` for one event of a stream: of a referral's event the two ends keep all, a third
+ * member that stands beside it (a share) loses ENDS. Both spans empty: no referral, nothing is
+ * taken away. A region's stream has OPEN only, whatever comes in. */
 unsigned kap_read_cut(unsigned parts, kap_span_t stream, kap_span_t from, kap_span_t to);
 
 /* How much of a region's figures `who` sees (metrics.md "Who sees what"). */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "reader.h"
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
@@ -17,7 +16,7 @@ struct kap_reader {
     pthread_t thread;
     pthread_mutex_t lock; /* the two queues and `stopping` */
     pthread_cond_t work;
-    pthread_mutex_t gate; /* held for the length of a slice */
+    pthread_mutex_t *gate; /* held for the length of a slice */
     queue_t todo, over;
     bool stopping;
     size_t load; /* loop thread only */
@@ -50,13 +49,13 @@ static kap_work_t *queue_take(queue_t *queue)
 /* One slice: a snapshot only as long as the step. */
 static int slice(kap_reader_t *reader, kap_txn_t *txn, kap_work_t *work)
 {
-    pthread_mutex_lock(&reader->gate);
+    pthread_mutex_lock(reader->gate);
     int rc = kap_txn_renew(txn);
     if (rc == KAP_OK) {
         rc = work->step(work, txn);
         kap_txn_reset(txn);
     }
-    pthread_mutex_unlock(&reader->gate);
+    pthread_mutex_unlock(reader->gate);
     return rc;
 }
 
@@ -64,9 +63,11 @@ static void *run(void *arg)
 {
     kap_reader_t *reader = arg;
     kap_txn_t *txn = NULL;
+    pthread_mutex_lock(reader->gate);
     int begun = kap_txn_begin(reader->store, KAP_TXN_READ, &txn);
     if (begun == KAP_OK)
         kap_txn_reset(txn);
+    pthread_mutex_unlock(reader->gate);
     pthread_mutex_lock(&reader->lock);
     while (!reader->stopping) {
         kap_work_t *work = queue_take(&reader->todo);
@@ -101,16 +102,17 @@ static void on_wake(void *arg)
     }
 }
 
-int kap_reader_start(kap_loop_t *loop, kap_store_t *store, kap_reader_t **out)
+int kap_reader_start(kap_loop_t *loop, kap_store_t *store, pthread_mutex_t *gate,
+                     kap_reader_t **out)
 {
     kap_reader_t *reader = calloc(1, sizeof *reader);
     if (!reader)
         return KAP_E_NOMEM;
     reader->store = store;
+    reader->gate = gate;
     queue_init(&reader->todo);
     queue_init(&reader->over);
     pthread_mutex_init(&reader->lock, NULL);
-    pthread_mutex_init(&reader->gate, NULL);
     pthread_cond_init(&reader->work, NULL);
     reader->wake = kap_wake_new(loop, on_wake, reader);
     int rc = reader->wake ? KAP_OK : KAP_E_NOMEM;
@@ -140,16 +142,6 @@ size_t kap_reader_load(const kap_reader_t *reader)
     return reader->load;
 }
 
-void kap_reader_hold(kap_reader_t *reader)
-{
-    pthread_mutex_lock(&reader->gate);
-}
-
-void kap_reader_release(kap_reader_t *reader)
-{
-    pthread_mutex_unlock(&reader->gate);
-}
-
 void kap_reader_stop(kap_reader_t **handle)
 {
     kap_reader_t *reader = *handle;
@@ -167,7 +159,6 @@ void kap_reader_stop(kap_reader_t **handle)
     }
     kap_wake_destroy(&reader->wake);
     pthread_cond_destroy(&reader->work);
-    pthread_mutex_destroy(&reader->gate);
     pthread_mutex_destroy(&reader->lock);
     free(reader);
     *handle = NULL;

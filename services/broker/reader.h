@@ -8,6 +8,7 @@
 #ifndef KAP_READER_H
 #define KAP_READER_H
 
+#include <pthread.h>
 #include <stddef.h>
 
 #include "loop.h"
@@ -28,19 +29,17 @@ struct kap_work {
     kap_work_t *next; /* the reader's own */
 };
 
-/* Starts the thread over a store that outlives it. KAP_E_NOMEM, KAP_E_IO. */
-int kap_reader_start(kap_loop_t *loop, kap_store_t *store, kap_reader_t **out);
+/* Starts the thread over a store that outlives it. `gate` (lent) is held for the length of each
+ * slice: whoever locks it stops the reader, so that the ledger can grow the store's map.
+ * KAP_E_NOMEM, KAP_E_IO. */
+int kap_reader_start(kap_loop_t *loop, kap_store_t *store, pthread_mutex_t *gate,
+                     kap_reader_t **out);
 
 /* Queues work; it stays the reader's until `done`. Loop thread. */
 void kap_reader_submit(kap_reader_t *reader, kap_work_t *work);
 
 /* Work that is queued or running. Loop thread. */
 size_t kap_reader_load(const kap_reader_t *reader);
-
-/* The barrier for growing the store's map: hold returns when no slice runs and lets none begin;
- * release lets them go on. Ledger thread. */
-void kap_reader_hold(kap_reader_t *reader);
-void kap_reader_release(kap_reader_t *reader);
 
 /* Ends the running slice, calls `done` with KAP_E_CLOSED for what is left, joins. Loop thread.
  * Takes and nulls; NULL inside is fine. */

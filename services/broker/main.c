@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* kapula-broker: keeps the one order of events, what became of each baton, and the figures. */
+#include <argp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "broker.h"
+#include "clock.h"
+#include "crypto.h"
+#include "err.h"
+#include "log.h"
+#include "sock.h"
+
+enum { EXIT_USAGE = 2, OPTION_CHECK = 1000, OPTION_PRINT };
+
+typedef struct {
+    const char *config;
+    bool check, print;
+} args_t;
+
+static int on_option(int key, char *value, struct argp_state *state)
+{
+    args_t *args = state->input;
+    switch (key) {
+    case 'c':
+        args->config = value;
+        return 0;
+    case OPTION_CHECK:
+        args->check = true;
+        return 0;
+    case OPTION_PRINT:
+        args->print = true;
+        return 0;
+    case ARGP_KEY_END:
+        if (!args->config)
+            argp_error(state, "no configuration: give it with --config FILE");
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp_option options[] = {
+    {"config", 'c', "FILE", 0, "Configuration file", 0},
+    {"check", OPTION_CHECK, NULL, 0, "Check configuration and directory, then end", 0},
+    {"print-config", OPTION_PRINT, NULL, 0, "Print the configuration in force, then end", 0},
+    {0},
+};
+const char *argp_program_version = "kapula-broker " KAP_VERSION;
+static const struct argp argp = {options,
+                                 on_option,
+                                 NULL,
+                                 "The broker of a Kapula mesh: judges, orders and counts events, "
+                                 "and answers PUBLISH, FETCH and QUERY.",
+                                 NULL,
+                                 NULL,
+                                 NULL};
+
+/* The configuration, or NULL after its complaints were printed. */
+static kap_conf_t *load(const char *path)
+{
+    static const kap_conf_key_t *const tables[] = {kap_broker_keys, NULL};
+    kap_conf_t *conf = NULL;
+    kap_buf_t messages = {0};
+    if (kap_conf_load(path, tables, &conf, &messages) != KAP_OK)
+        fprintf(stderr, "%s", kap_buf_cstr(&messages));
+    kap_buf_fini(&messages);
+    return conf;
+}
+
+static int serve(const kap_conf_t *conf)
+{
+    kap_loop_t *loop = kap_loop_new();
+    kap_broker_t *broker = NULL;
+    int rc = loop ? kap_broker_open(loop, conf, &broker) : KAP_E_NOMEM;
+    if (rc == KAP_OK) {
+        kap_loop_run(loop);
+        rc = kap_broker_close(&broker);
+    }
+    kap_loop_destroy(&loop);
+    return rc;
+}
+
+int main(int argc, char **argv)
+{
+    args_t args = {0};
+    argp_err_exit_status = EXIT_USAGE;
+    argp_parse(&argp, argc, argv, 0, NULL, &args);
+    kap_log_init("broker", KAP_LOG_INFO);
+    kap_conf_t *conf = load(args.config);
+    if (!conf)
+        return EXIT_USAGE;
+    kap_log_init("broker", (kap_log_level_t)kap_conf_int(conf, "log"));
+    int rc = kap_clock_init_zone();
+    if (rc == KAP_OK)
+        rc = kap_crypto_init();
+    if (rc == KAP_OK && args.print)
+        rc = kap_conf_print(conf, stdout);
+    else if (rc == KAP_OK && args.check)
+        rc = kap_broker_check(conf);
+    else if (rc == KAP_OK && (rc = kap_sock_system_start()) == KAP_OK) {
+        rc = serve(conf);
+        kap_sock_system_stop();
+    }
+    if (rc != KAP_OK)
+        KAP_LOG(KAP_LOG_ERROR, "broker_failed", KAP_S("error", kap_err_text(rc)));
+    kap_log_flush();
+    kap_conf_close(&conf);
+    return rc == KAP_OK ? EXIT_SUCCESS : rc == KAP_E_CONFIG ? EXIT_USAGE : EXIT_FAILURE;
+}

@@ -170,7 +170,7 @@ static int slot_fill(slot_t *slot, const kap_client_t *client, const kap_request
 {
     uint8_t req[sizeof(uint64_t)];
     kap_be_put_u64(req, slot->ticket);
-    kap_header_t header = {.version = KAP_PROTOCOL_VERSION,
+    kap_header_t header = {.version = KAP_LIMIT_VERSION,
                            .req = kap_span(req, sizeof req),
                            .verb = request->verb,
                            .source = request->source,

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "importargs.h"
+
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "err.h"
+#include "tables.h"
+#include "utf8.h"
+
+#define NAME_BYTES 100
+
+enum { INTO = 256, ACTOR, MISSING, CASE, TIME, DELIMITER, ZONE, MAX_SKIPPED, STRICT };
+
+static const struct option options[] = {
+    {"into", required_argument, NULL, INTO},
+    {"actor", required_argument, NULL, ACTOR},
+    {"missing", required_argument, NULL, MISSING},
+    {"case", required_argument, NULL, CASE},
+    {"time", required_argument, NULL, TIME},
+    {"delimiter", required_argument, NULL, DELIMITER},
+    {"zone", required_argument, NULL, ZONE},
+    {"max-skipped", required_argument, NULL, MAX_SKIPPED},
+    {"strict", no_argument, NULL, STRICT},
+    {NULL, 0, NULL, 0},
+};
+
+static int parse_name(const char *name, kap_buf_t *why)
+{
+    kap_span_t span = kap_span_str(name);
+    bool plain = span.size > 0 && span.size <= NAME_BYTES && kap_utf8_valid(span, NULL);
+
+    for (size_t i = 0; plain && i < span.size; i++)
+        plain = span.data[i] > ' ' && span.data[i] != 0x7f && span.data[i] != '/';
+    if (!plain) {
+        kap_buf_printf(why,
+                       "--into: 1 to %d bytes of UTF-8 without blanks, slashes and control "
+                       "characters",
+                       NAME_BYTES);
+        return KAP_E_INVALID;
+    }
+    if (kap_region_find(span) >= 0) {
+        kap_buf_printf(why, "--into: \"%s\" is the id of a region; choose another name", name);
+        return KAP_E_INVALID;
+    }
+    return KAP_OK;
+}
+
+static int parse_delimiter(const char *text, char *delimiter, kap_buf_t *why)
+{
+    if (!strcmp(text, "tab") || !strcmp(text, "\\t"))
+        text = "\t";
+    if (strlen(text) != 1 || strchr("\"\r\n", *text) || (unsigned char)*text > 0x7e) {
+        kap_buf_str(why, "--delimiter: one ASCII character, or `tab`; not a quote");
+        return KAP_E_INVALID;
+    }
+    *delimiter = *text;
+    return KAP_OK;
+}
+
+/* "+hh:mm" or "-hh:mm", up to 14 hours: minutes; false when it is something else. */
+static bool parse_offset(const char *text, int *minutes)
+{
+    if (strlen(text) != 6 || (text[0] != '+' && text[0] != '-') || text[3] != ':')
+        return false;
+    for (int i = 1; i < 6; i++)
+        if (i != 3 && (text[i] < '0' || text[i] > '9'))
+            return false;
+    int hour = (text[1] - '0') * 10 + text[2] - '0', minute = (text[4] - '0') * 10 + text[5] - '0';
+    *minutes = (hour * 60 + minute) * (text[0] == '-' ? -1 : 1);
+    return minute < 60 && hour * 60 + minute <= 14 * 60;
+}
+
+static int parse_zone(const char *text, kap_importargs_t *args, kap_buf_t *why)
+{
+    int minutes = 0;
+
+    args->read.rules.zone = KAP_ZONE_UTC;
+    args->read.rules.offset_ms = 0;
+    if (!strcmp(text, "Europe/Helsinki"))
+        args->read.rules.zone = KAP_ZONE_HELSINKI;
+    else if (parse_offset(text, &minutes))
+        args->read.rules.offset_ms = -minutes * KAP_MINUTE_MS;
+    else if (strcmp(text, "UTC") != 0) {
+        kap_buf_printf(why, "--zone: UTC, Europe/Helsinki or an offset such as +02:00; not \"%s\"",
+                       text);
+        return KAP_E_INVALID;
+    }
+    memcpy(args->zone, text, strlen(text) + 1);
+    return KAP_OK;
+}
+
+static int parse_limit(const char *text, int64_t *limit, kap_buf_t *why)
+{
+    if (kap_span_int(kap_span_str(text), limit) && *limit >= 0)
+        return KAP_OK;
+    kap_buf_str(why, "--max-skipped: a number from 0");
+    return KAP_E_INVALID;
+}
+
+/* Keeps the list sorted and each value once: the order they are given in means nothing. */
+static int add_missing(kap_importargs_t *args, const char *value, kap_buf_t *why)
+{
+    size_t *n = &args->read.rules.missing_count;
+    size_t at = 0;
+
+    while (at < *n && strcmp(args->missing[at], value) < 0)
+        at++;
+    if (at < *n && !strcmp(args->missing[at], value))
+        return KAP_OK;
+    if (*n == KAP_IMPORT_MISSING) {
+        kap_buf_printf(why, "--missing: at most %d values", KAP_IMPORT_MISSING);
+        return KAP_E_INVALID;
+    }
+    if (!kap_utf8_valid(kap_span_str(value), NULL)) {
+        kap_buf_str(why, "--missing: not UTF-8");
+        return KAP_E_INVALID;
+    }
+    memmove(args->missing + at + 1, args->missing + at, (*n - at) * sizeof *args->missing);
+    args->missing[at] = value;
+    ++*n;
+    return KAP_OK;
+}
+
+static int parse_key(const char *option, const char *value, const char **key, kap_buf_t *why)
+{
+    kap_span_t span = kap_span_str(value);
+
+    if (span.size == 0 || span.size > KAP_LIMIT_STR_BYTES || !kap_utf8_valid(span, NULL)) {
+        kap_buf_printf(why, "--%s: 1 to %d bytes of UTF-8", option, KAP_LIMIT_STR_BYTES);
+        return KAP_E_INVALID;
+    }
+    *key = value;
+    return KAP_OK;
+}
+
+static int parse_option(int option, kap_importargs_t *args, bool *strict, kap_buf_t *why)
+{
+    switch (option) {
+    case INTO:
+        args->into = optarg;
+        return parse_name(optarg, why);
+    case ACTOR:
+        return parse_key("actor", optarg, &args->read.keys.actor_key, why);
+    case CASE:
+        return parse_key("case", optarg, &args->read.keys.case_key, why);
+    case TIME:
+        return parse_key("time", optarg, &args->read.keys.time_key, why);
+    case MISSING:
+        return add_missing(args, optarg, why);
+    case DELIMITER:
+        args->read.kind = KAP_LOGKIND_CSV;
+        return parse_delimiter(optarg, &args->read.delimiter, why);
+    case ZONE:
+        return parse_zone(optarg, args, why);
+    case MAX_SKIPPED:
+        return parse_limit(optarg, &args->read.rules.max_skipped, why);
+    case STRICT:
+        *strict = true;
+        return KAP_OK;
+    default:
+        break;
+    }
+    return KAP_E_INVALID;
+}
+
+static int check_whole(int argc, char **argv, bool strict, kap_importargs_t *args, kap_buf_t *why)
+{
+    if (!args->into)
+        kap_buf_str(why, "--into NAME is needed: the archive's name");
+    else if (!args->read.keys.actor_key)
+        kap_buf_str(why, "--actor KEY is needed: the attribute or column that names who acted, "
+                         "such as org:resource");
+    else if (optind + 1 != argc)
+        kap_buf_str(why, optind == argc ? "which FILE?" : "one FILE at a time");
+    else if (strict && args->read.rules.max_skipped > 0)
+        kap_buf_str(why, "--strict and --max-skipped contradict each other");
+    if (why->size)
+        return KAP_E_INVALID;
+    args->read.path = argv[optind];
+    if (strict)
+        args->read.rules.max_skipped = 0;
+    return KAP_OK;
+}
+
+int kap_importargs_parse(int argc, char **argv, kap_importargs_t *args, kap_buf_t *why)
+{
+    bool strict = false;
+    int option, rc = KAP_OK;
+
+    memset(args, 0, sizeof *args);
+    args->read.rules.zone = KAP_ZONE_UTC;
+    args->read.rules.max_skipped = -1;
+    args->read.progress = true;
+    args->read.rules.missing = args->missing;
+    strcpy(args->zone, "UTC");
+    optind = 0; /* glibc: begin anew */
+    opterr = 0;
+    while (!rc && (option = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+        if (option == '?' || option == ':') {
+            kap_buf_printf(why, "%s: %s", argv[optind - 1],
+                           option == ':' ? "needs a value" : "no such option");
+            return KAP_E_INVALID;
+        }
+        rc = parse_option(option, args, &strict, why);
+    }
+    return rc ? rc : check_whole(argc, argv, strict, args, why);
+}
+
+static void put_text(kap_buf_t *out, const char *key, const char *value)
+{
+    kap_buf_printf(out, "%s\"%s\":\"", out->size > 1 ? "," : "", key);
+    kap_buf_json_text(out, kap_span_str(value));
+    kap_buf_str(out, "\"");
+}
+
+void kap_importargs_options(const kap_importargs_t *args, kap_logkind_t kind,
+                            const kap_logkeys_t *keys, kap_buf_t *out)
+{
+    char delimiter[2] = {args->read.delimiter ? args->read.delimiter : ',', '\0'};
+
+    kap_buf_str(out, "{");
+    put_text(out, "case", keys->case_key);
+    if (kind == KAP_LOGKIND_CSV)
+        put_text(out, "delimiter", delimiter);
+    kap_buf_str(out, ",\"missing\":[");
+    for (size_t i = 0; i < args->read.rules.missing_count; i++) {
+        kap_buf_str(out, i ? ",\"" : "\"");
+        kap_buf_json_text(out, kap_span_str(args->missing[i]));
+        kap_buf_str(out, "\"");
+    }
+    kap_buf_str(out, "]");
+    put_text(out, "time", keys->time_key);
+    put_text(out, "zone", args->zone);
+    kap_buf_str(out, "}");
+}

@@ -12,13 +12,16 @@ static int fail(const char **why, const char *what)
     return KAP_E_INVALID;
 }
 
-/* The map of a message, within its limit. */
-static int read_map(kap_span_t in, kap_arena_t *arena, kap_mp_t *root, const char **why)
+typedef int reader_t(kap_span_t in, kap_arena_t *arena, kap_mp_t *root, const char **why);
+
+/* The map of a message, within its limit: kap_mp_read for a request, kap_mp_read_answer. */
+static int read_map(reader_t *reader, kap_span_t in, kap_arena_t *arena, kap_mp_t *root,
+                    const char **why)
 {
     if (in.size > KAP_LIMIT_FRAME_BYTES) {
         return fail(why, "too large");
     }
-    int rc = kap_mp_read(in, arena, root, why);
+    int rc = reader(in, arena, root, why);
     if (rc == KAP_E_NOMEM) {
         return rc;
     }
@@ -146,7 +149,7 @@ int kap_fetch_decode(kap_span_t map, kap_arena_t *arena, kap_fetch_t *fetch, con
 {
     kap_mp_t root;
     kap_fetch_t f;
-    int rc = read_map(map, arena, &root, why);
+    int rc = read_map(kap_mp_read, map, arena, &root, why);
     if (rc != KAP_OK) {
         return rc;
     }
@@ -206,7 +209,7 @@ int kap_events_head_decode(kap_span_t map, kap_arena_t *arena, kap_events_head_t
 {
     kap_mp_t root;
     kap_events_head_t h;
-    int rc = read_map(map, arena, &root, why);
+    int rc = read_map(kap_mp_read_answer, map, arena, &root, why);
     if (rc != KAP_OK) {
         return rc;
     }
@@ -321,7 +324,7 @@ int kap_receipt_decode(kap_span_t map, kap_arena_t *arena, kap_receipt_t *receip
 {
     kap_mp_t root;
     kap_receipt_t r;
-    int rc = read_map(map, arena, &root, why);
+    int rc = read_map(kap_mp_read_answer, map, arena, &root, why);
     if (rc != KAP_OK) {
         return rc;
     }
@@ -367,7 +370,7 @@ int kap_query_decode(kap_span_t map, kap_arena_t *arena, kap_query_t *query, con
     if (map.size > KAP_LIMIT_REQUEST_BYTES) {
         return fail(why, "too large");
     }
-    int rc = read_map(map, arena, root, why);
+    int rc = read_map(kap_mp_read, map, arena, root, why);
     if (rc != KAP_OK) {
         return rc;
     }
@@ -421,7 +424,7 @@ int kap_answer_decode(kap_span_t map, kap_arena_t *arena, kap_answer_t *answer, 
     if (!root) {
         return KAP_E_NOMEM;
     }
-    int rc = read_map(map, arena, root, why);
+    int rc = read_map(kap_mp_read_answer, map, arena, root, why);
     if (rc != KAP_OK) {
         return rc;
     }

@@ -5,6 +5,7 @@
 
 #include "be.h"
 #include "err.h"
+#include "limits.h"
 #include "scan.h"
 
 enum { ZONE_BYTES = 4096 }; /* holds a usual event whole */
@@ -75,9 +76,10 @@ static int convert(const msgpack_object *from, kap_arena_t *arena, kap_mp_t *to)
     }
 }
 
-int kap_mp_read(kap_span_t in, kap_arena_t *arena, kap_mp_t *root, const char **why)
+static int read_within(kap_span_t in, const kap_scan_limits_t *limits, kap_arena_t *arena,
+                       kap_mp_t *root, const char **why)
 {
-    int rc = kap_scan(in, NULL, why);
+    int rc = kap_scan(in, limits, why);
     if (rc != KAP_OK) {
         return rc;
     }
@@ -102,6 +104,17 @@ int kap_mp_read(kap_span_t in, kap_arena_t *arena, kap_mp_t *root, const char **
     }
     msgpack_zone_destroy(&zone);
     return rc;
+}
+
+int kap_mp_read(kap_span_t in, kap_arena_t *arena, kap_mp_t *root, const char **why)
+{
+    return read_within(in, NULL, arena, root, why);
+}
+
+int kap_mp_read_answer(kap_span_t in, kap_arena_t *arena, kap_mp_t *root, const char **why)
+{
+    static const kap_scan_limits_t limits = {KAP_LIMIT_DEPTH, KAP_LIMIT_ANSWER_OBJECTS};
+    return read_within(in, &limits, arena, root, why);
 }
 
 const kap_mp_t *kap_mp_get(const kap_mp_t *map, const char *key)

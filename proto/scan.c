@@ -99,6 +99,9 @@ static inline int take_key(scan_t *s, level_t *level, const uint8_t *data, uint3
             return fail(s, KAP_E_INVALID, "duplicate key in a map");
         }
     }
+    if (s->key_count == KAP_LIMIT_OBJECTS) {
+        return fail(s, KAP_E_LIMIT, "too many keys in open maps");
+    }
     s->keys[s->key_count++] = key;
     return KAP_OK;
 }
@@ -244,7 +247,7 @@ int kap_scan(kap_span_t in, const kap_scan_limits_t *limits, const char **why)
     s.end = in.data + in.size;
     s.depth = s.objects = s.key_count = 0;
     s.max_depth = limits ? lesser(limits->depth, KAP_LIMIT_DEPTH) : KAP_LIMIT_DEPTH;
-    s.max_objects = limits ? lesser(limits->objects, KAP_LIMIT_OBJECTS) : KAP_LIMIT_OBJECTS;
+    s.max_objects = limits ? lesser(limits->objects, KAP_LIMIT_ANSWER_OBJECTS) : KAP_LIMIT_OBJECTS;
     s.why = NULL;
     int rc = in.size ? take_object(&s) : fail(&s, KAP_E_INVALID, "empty");
     while (rc == KAP_OK && s.depth) {

@@ -11,7 +11,7 @@
 
 typedef struct {
     uint32_t depth;   /* at most KAP_LIMIT_DEPTH */
-    uint32_t objects; /* at most KAP_LIMIT_OBJECTS */
+    uint32_t objects; /* at most KAP_LIMIT_ANSWER_OBJECTS */
 } kap_scan_limits_t;
 
 /* KAP_OK when `in` is exactly one object within `limits` (NULL: KAP_LIMIT_DEPTH and

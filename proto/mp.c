@@ -5,7 +5,7 @@
 
 #include "be.h"
 #include "err.h"
-#include "limits.h"
+#include "limit.h"
 #include "scan.h"
 
 enum { ZONE_BYTES = 4096 }; /* holds a usual event whole */

@@ -13,7 +13,7 @@
 #include "ledger.h"
 #include "live.h"
 #include "log.h"
-#include "limits.h"
+#include "limit.h"
 #include "mp.h"
 #include "query.h"
 #include "reader.h"

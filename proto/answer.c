@@ -12,16 +12,8 @@ static int fail(const char **why, const char *what)
     return KAP_E_INVALID;
 }
 
-typedef int reader_t(kap_span_t in, kap_arena_t *arena, kap_mp_t *root, const char **why);
-
-/* The map of a message, within its limit: kap_mp_read for a request, kap_mp_read_answer. */
-static int read_map(reader_t *reader, kap_span_t in, kap_arena_t *arena, kap_mp_t *root,
-                    const char **why)
+static int need_map(int rc, const kap_mp_t *root, const char **why)
 {
-    if (in.size > KAP_LIMIT_FRAME_BYTES) {
-        return fail(why, "too large");
-    }
-    int rc = reader(in, arena, root, why);
     if (rc == KAP_E_NOMEM) {
         return rc;
     }
@@ -91,6 +83,24 @@ static void put_code(kap_buf_t *buf, kap_code_list_t list, int code)
     kap_mp_put_cstr(buf, name);
 }
 
+/* The map of a request. */
+static int read_request(kap_span_t in, kap_arena_t *arena, kap_mp_t *root, const char **why)
+{
+    if (in.size > KAP_LIMIT_REQUEST_BYTES) {
+        return fail(why, "too large");
+    }
+    return need_map(kap_mp_read(in, arena, root, why), root, why);
+}
+
+/* The map of an answer. */
+static int read_answer(kap_span_t in, kap_arena_t *arena, kap_mp_t *root, const char **why)
+{
+    if (in.size > KAP_LIMIT_FRAME_BYTES) {
+        return fail(why, "too large");
+    }
+    return need_map(kap_mp_read_answer(in, arena, root, why), root, why);
+}
+
 /* --- FETCH --- */
 
 void kap_fetch_encode(kap_buf_t *buf, const kap_fetch_t *fetch)
@@ -149,7 +159,7 @@ int kap_fetch_decode(kap_span_t map, kap_arena_t *arena, kap_fetch_t *fetch, con
 {
     kap_mp_t root;
     kap_fetch_t f;
-    int rc = read_map(kap_mp_read, map, arena, &root, why);
+    int rc = read_request(map, arena, &root, why);
     if (rc != KAP_OK) {
         return rc;
     }
@@ -209,7 +219,7 @@ int kap_events_head_decode(kap_span_t map, kap_arena_t *arena, kap_events_head_t
 {
     kap_mp_t root;
     kap_events_head_t h;
-    int rc = read_map(kap_mp_read_answer, map, arena, &root, why);
+    int rc = read_answer(map, arena, &root, why);
     if (rc != KAP_OK) {
         return rc;
     }
@@ -324,7 +334,7 @@ int kap_receipt_decode(kap_span_t map, kap_arena_t *arena, kap_receipt_t *receip
 {
     kap_mp_t root;
     kap_receipt_t r;
-    int rc = read_map(kap_mp_read_answer, map, arena, &root, why);
+    int rc = read_answer(map, arena, &root, why);
     if (rc != KAP_OK) {
         return rc;
     }
@@ -367,10 +377,7 @@ int kap_query_decode(kap_span_t map, kap_arena_t *arena, kap_query_t *query, con
     if (!root) {
         return KAP_E_NOMEM;
     }
-    if (map.size > KAP_LIMIT_REQUEST_BYTES) {
-        return fail(why, "too large");
-    }
-    int rc = read_map(kap_mp_read, map, arena, root, why);
+    int rc = read_request(map, arena, root, why);
     if (rc != KAP_OK) {
         return rc;
     }
@@ -424,7 +431,7 @@ int kap_answer_decode(kap_span_t map, kap_arena_t *arena, kap_answer_t *answer, 
     if (!root) {
         return KAP_E_NOMEM;
     }
-    int rc = read_map(kap_mp_read_answer, map, arena, root, why);
+    int rc = read_answer(map, arena, root, why);
     if (rc != KAP_OK) {
         return rc;
     }

@@ -20,7 +20,9 @@ void kap_content_hash(kap_span_t open, uint8_t out[HASH])
         return;
     }
     /* a copy of a usual event is cheaper than hashing in steps */
-    memcpy(bytes + 1, open.data, open.size);
+    if (open.size) {
+        memcpy(bytes + 1, open.data, open.size);
+    }
     kap_part_hash(kap_span(bytes, 1 + open.size), out);
 }
 

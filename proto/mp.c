@@ -113,7 +113,7 @@ int kap_mp_read(kap_span_t in, kap_arena_t *arena, kap_mp_t *root, const char **
 
 int kap_mp_read_answer(kap_span_t in, kap_arena_t *arena, kap_mp_t *root, const char **why)
 {
-    static const kap_scan_limits_t limits = {KAP_LIMIT_DEPTH, KAP_LIMIT_ANSWER_OBJECTS};
+    kap_scan_limits_t limits = {KAP_LIMIT_DEPTH, KAP_LIMIT_ANSWER_OBJECTS};
     return read_within(in, &limits, arena, root, why);
 }
 

@@ -37,7 +37,7 @@ struct kap_mp {
  * KAP_E_LIMIT with *why (may be NULL) set, KAP_E_NOMEM. The nodes live in the arena. */
 int kap_mp_read(kap_span_t in, kap_arena_t *arena, kap_mp_t *root, const char **why);
 
-/* The same for the map of an answer, which may hold KAP_LIMIT_ANSWER_OBJECTS. */
+/* The same for the map of an answer: at most KAP_LIMIT_ANSWER_OBJECTS. */
 int kap_mp_read_answer(kap_span_t in, kap_arena_t *arena, kap_mp_t *root, const char **why);
 
 /* The value under a key, NULL when `map` is NULL, no map, or has no such key. */

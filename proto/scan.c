@@ -100,7 +100,7 @@ static inline int take_key(scan_t *s, level_t *level, const uint8_t *data, uint3
         }
     }
     if (s->key_count == KAP_LIMIT_OBJECTS) {
-        return fail(s, KAP_E_LIMIT, "too many keys in open maps");
+        return fail(s, KAP_E_LIMIT, "too many keys");
     }
     s->keys[s->key_count++] = key;
     return KAP_OK;
@@ -244,7 +244,7 @@ int kap_scan(kap_span_t in, const kap_scan_limits_t *limits, const char **why)
     /* 64 KiB of which little is ever touched: never zeroed, whatever the compiler is told */
     scan_t s __attribute__((uninitialized));
     s.at = in.data;
-    s.end = in.data + in.size;
+    s.end = in.size ? in.data + in.size : in.data;
     s.depth = s.objects = s.key_count = 0;
     s.max_depth = limits ? lesser(limits->depth, KAP_LIMIT_DEPTH) : KAP_LIMIT_DEPTH;
     s.max_objects = limits ? lesser(limits->objects, KAP_LIMIT_ANSWER_OBJECTS) : KAP_LIMIT_OBJECTS;

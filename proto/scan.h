@@ -10,8 +10,9 @@
 #include "span.h"
 
 typedef struct {
-    uint32_t depth;   /* at most KAP_LIMIT_DEPTH */
-    uint32_t objects; /* at most KAP_LIMIT_ANSWER_OBJECTS */
+    uint32_t depth; /* at most KAP_LIMIT_DEPTH */
+    uint32_t
+        objects; /* at most KAP_LIMIT_ANSWER_OBJECTS; keys of open maps at most KAP_LIMIT_OBJECTS */
 } kap_scan_limits_t;
 
 /* KAP_OK when `in` is exactly one object within `limits` (NULL: KAP_LIMIT_DEPTH and

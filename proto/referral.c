@@ -18,6 +18,7 @@ enum {
                   IN(KAP_STATE_WITHDRAWN) | IN(KAP_STATE_VOIDED),
     IN_OPEN = IN_CREATED | IN_DELIVERED | IN_ACCEPTED | IN_CONTACT,
     IN_ANY = IN_OPEN | IN_EXPIRED | IN_TERMINAL,
+    IN_UNVOIDED = IN_ANY & ~IN(KAP_STATE_VOIDED),
 };
 
 enum { SAME = -1, ONCE = 0, MANY = 1, NO_ANSWER = 0, ANSWER = 1 };
@@ -416,7 +417,6 @@ static void apply_delivered(judging_t *j)
 
 static void apply_accepted(judging_t *j)
 {
-    judge_lateness(j);
     imply(j, j->row->implies);
     reach_accepted(j);
     move_to(j, KAP_STATE_ACCEPTED);
@@ -427,7 +427,6 @@ static void apply_accepted(judging_t *j)
 static void apply_turned_away(judging_t *j)
 {
     kap_referral_t *r = j->r;
-    judge_lateness(j);
     imply(j, j->row->implies);
     if (is_set(r->accepted_at)) {
         r->flags |= KAP_RF_BACKED_OUT;
@@ -439,15 +438,21 @@ static void apply_turned_away(judging_t *j)
     end_as(j, j->row->to);
 }
 
+/* A try that reached nobody changes nothing but its count. */
+static bool only_counts(const kap_event_t *ev)
+{
+    return ev->type == KAP_EV_REFERRAL_CONTACTED &&
+           kap_event_code(ev, KAP_F_CONTACT) != KAP_CONTACT_REACHED;
+}
+
 static void apply_contacted(judging_t *j)
 {
     kap_referral_t *r = j->r;
     r->attempts++;
-    if (kap_event_code(j->ev, KAP_F_CONTACT) != KAP_CONTACT_REACHED) {
+    if (only_counts(j->ev)) {
         return;
     }
     r->contacts++;
-    judge_lateness(j);
     imply(j, j->row->implies);
     if (!is_set(r->contact_at)) {
         reach_contact(j);
@@ -462,7 +467,6 @@ static void apply_completed(judging_t *j)
     kap_referral_t *r = j->r;
     r->outcome = code_of(j->ev, KAP_F_OUTCOME);
     r->detail = code_of(j->ev, KAP_F_DETAIL);
-    judge_lateness(j);
     bool met = r->detail != KAP_DETAIL_NO_CONTACT;
     imply(j, (uint8_t)(j->row->implies & (met ? 0xff : ~KAP_MILESTONE_CONTACT)));
     end_as(j, KAP_STATE_COMPLETED);
@@ -710,11 +714,11 @@ static bool is_already_so(const judging_t *j)
     if (j->row->many) {
         return false;
     }
+    if (j->row->milestone != KAP_MILESTONE_NONE) {
+        return is_set(j->row->milestone == KAP_MILESTONE_DELIVERED ? b->delivered_at
+                                                                   : b->accepted_at);
+    }
     switch (j->ev->type) {
-    case KAP_EV_REFERRAL_DELIVERED:
-        return is_set(b->delivered_at);
-    case KAP_EV_REFERRAL_ACCEPTED:
-        return is_set(b->accepted_at);
     case KAP_EV_REFERRAL_DID_NOT_COME:
         return b->flags & KAP_RF_DID_NOT_COME;
     case KAP_EV_REFERRAL_ANSWER_RECEIVED:
@@ -947,6 +951,9 @@ int kap_referral_judge(const kap_referral_t *before, const kap_event_t *ev,
         *after = *j.before;
     }
     if (verdict == KAP_VERDICT_ACCEPTED) {
+        if (j.row->answer && !only_counts(ev)) {
+            judge_lateness(&j);
+        }
         apply(&j);
         apply_common(&j);
     }

@@ -222,10 +222,14 @@ static int time_of(kap_eventlog_t *log, kap_span_t time, int64_t *ms, kap_logfau
         *fault = KAP_LOGFAULT_BAD_TIME;
         return KAP_OK;
     }
-    if (!had_zone) {
+    if (!had_zone)
         *ms += log->rules.offset_ms;
-        log->totals.without_zone++;
+    /* An offset, or 24:00, may lead out of the years that an event can say. */
+    if (*ms < KAP_TIME_MIN || *ms > KAP_TIME_MAX) {
+        *fault = KAP_LOGFAULT_BAD_TIME;
+        return KAP_OK;
     }
+    log->totals.without_zone += !had_zone;
     log->totals.before_1970 += *ms < DAY_MS;
     return KAP_OK;
 }
@@ -472,9 +476,11 @@ static uint64_t count_case(kap_eventlog_t *log, const kap_logcase_t *c)
 
 static kap_logcase_t case_of(const kap_eventlog_t *log, uint32_t number)
 {
+    size_t begin = log->begins[number], count = log->begins[number + 1] - begin;
+
     return (kap_logcase_t){.id = log->cases.names[number],
-                           .events = log->events + log->begins[number],
-                           .count = log->begins[number + 1] - log->begins[number]};
+                           .events = count ? log->events + begin : NULL,
+                           .count = count};
 }
 
 static void count_span(kap_logtotals_t *totals, const kap_logcase_t *c)

@@ -266,6 +266,29 @@ Test(eventlog, old_times_are_kept_and_counted)
     kap_buf_fini(&why);
 }
 
+Test(eventlog, times_outside_the_years_1_to_9999_are_impossible)
+{
+    kap_buf_t why = {0};
+    kap_eventlog_t *log = new_log(&why);
+    kap_logfault_t fault;
+    bool nameless;
+    static const char *const times[] = {"9999-12-31T24:00:00Z", "9999-12-31T23:00:00-02:00",
+                                        "0001-01-01T00:00:00+01:00"};
+
+    for (int i = 0; i < 3; i++) {
+        cr_assert_eq(kap_eventlog_row(log, KAP_SPAN("c"), kap_span_str(times[i]), KAP_SPAN("A"),
+                                      &fault, &nameless),
+                     KAP_OK);
+        cr_expect_eq(fault, KAP_LOGFAULT_BAD_TIME, "%s", times[i]);
+    }
+    add(log, "c", "9999-12-31T23:59:59.999Z", "A");
+    add(log, "c", "0001-01-01T00:00:00Z", "A");
+    cr_assert_eq(kap_eventlog_finish(log), KAP_OK);
+    cr_expect_eq(kap_eventlog_totals(log)->events, 2);
+    kap_eventlog_destroy(&log);
+    kap_buf_fini(&why);
+}
+
 static int add_name_of(size_t bytes, kap_buf_t *why)
 {
     kap_eventlog_t *log = new_log(why);

@@ -32,9 +32,9 @@
 
 typedef struct kap_node kap_node_t;
 
-/* Verbs, one row each: name, word at the doors, what it does. */
+/* Verbs, one row each (act.def). */
 typedef enum {
-#define KAP_ACT(name, word, help) KAP_ACT_##name,
+#define KAP_ACT(NAME, WORD, EVENT, REASON, HELP) KAP_ACT_##NAME,
 #include "act.def"
 #undef KAP_ACT
     KAP_ACT_COUNT
@@ -75,13 +75,15 @@ const char *kap_fate_word(kap_fate_t fate); /* queued committed already_so refus
 
 /* What became of it at once. `act` is its number (0 when refused), `subject` the referral, meeting,
  * forum or other id it speaks of (made here for a new one). A refusal has a code of
- * proto/refusals.def or of acts.def and a whole sentence; `field` names the field at fault. */
+ * proto/refusals.def or of act_refusals.def and a whole sentence; `field` names the field at fault.
+ */
 typedef struct {
     bool accepted;
     bool repeated; /* its key was known: nothing was done */
     uint64_t act;
     char subject[201];
-    char correlation[201]; /* the case of a referral, else empty */
+    char correlation[201]; /* refer: its case, else empty */
+    char next[201];        /* redirect: the child referral, else empty */
     char code[64];
     char field[64];
     char sentence[KAP_ACT_SENTENCE_BYTES];

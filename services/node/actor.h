@@ -29,6 +29,7 @@ typedef struct {
     uint64_t stream_seq; /* in member/<self> */
     uint64_t log_seq;
     int64_t committed_at_ms;
+    int verdict; /* KAP_VERDICT_ACCEPTED, or _ALREADY_SO: in the log without effect */
     const kap_event_t *event;
     kap_span_t contents;            /* unsealed contents, a MessagePack map; empty when none */
     const kap_referral_t *referral; /* its state after the event, or NULL */

@@ -119,6 +119,9 @@ void kap_node_keys_close(kap_node_t *node);
  * any failure. `first`: there is none yet. */
 int kap_node_directory_read(kap_node_t *node, bool first);
 
+/* How to connect to the broker; `server_public` must live as long as *opts. KAP_E_CONFIG. */
+int kap_node_broker_opts(kap_node_t *node, uint8_t server_public[32], kap_client_opts_t *opts);
+
 /* Calls the end of a drain when it is time. */
 void kap_node_drain_look(kap_node_t *node);
 

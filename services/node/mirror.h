@@ -32,6 +32,13 @@ int kap_mirror_commit(kap_work_t *work, const kap_event_t *event, int verdict,
 int kap_mirror_receipt(kap_work_t *work, const kap_outbox_row_t *row, uint32_t line,
                        uint64_t sequence, bool refused);
 
+/* An own event that had its receipt goes on its way once more (the broker was restored). */
+int kap_mirror_pending_again(kap_work_t *work, const kap_outbox_row_t *row, uint32_t line,
+                             uint64_t sequence);
+
+/* Rows of the stream about this subject were taken back: its state anew from those that stay. */
+int kap_mirror_rebuild(kap_work_t *work, kap_event_type_t type, kap_span_t subject);
+
 /* State of a referral as this node sees it: with what is on its way, and whether it is in the
  * broker's log at all. Spans of *r lend from the transaction. KAP_E_NOTFOUND. */
 int kap_mirror_referral(kap_txn_t *txn, kap_span_t id, kap_referral_t *r, bool *is_committed);
@@ -41,5 +48,9 @@ int kap_mirror_action(kap_txn_t *txn, kap_span_t id, kap_action_t *a);
 
 /* Decodes a row of KAP_TABLE_REFERRALS, for lists. */
 int kap_mirror_referral_row(kap_span_t value, kap_referral_t *r, bool *is_committed);
+
+/* Who asked whom for a statement, and whether it was given. Spans lend from the transaction. */
+int kap_mirror_statement(kap_txn_t *txn, kap_span_t id, kap_span_t *from, kap_span_t *to,
+                         bool *given);
 
 #endif

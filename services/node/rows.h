@@ -33,7 +33,6 @@ typedef enum {
     KAP_TABLE_ACTIONS,
     KAP_TABLE_STATEMENTS, /* statement -> who asked */
     KAP_TABLE_PENDING,    /* subject, line, sequence -> nothing: own events not yet in the stream */
-    KAP_TABLE_SENT,       /* referral -> contents of own referrals lie in this outbox row */
     KAP_TABLE_COUNT
 } kap_node_table_t;
 

@@ -43,7 +43,7 @@ int kap_work_line(kap_work_t *work, kap_line_t **line)
         bool fresh = rc == KAP_E_NOTFOUND;
         if (rc != KAP_OK && !fresh)
             return rc;
-        if (fresh || (!work->node->line_sure && last.next > 1)) {
+        if (fresh || !work->node->line_sure) {
             rc = kap_line_new(work->txn, &last);
             if (rc != KAP_OK)
                 return rc;

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "err.h"
+#include "hooks.h"
+#include "inbox.h"
+#include "inside.h"
+#include "localpub.h"
+#include "uplink.h"
+
+/* What waits longer than this is worth a person's look; a guess. */
+#define OLD_MS KAP_HOUR_MS
+
+typedef struct {
+    uint64_t waiting;
+    int64_t oldest_ms;
+} outbox_t;
+
+static int outbox_read(kap_node_t *node, kap_txn_t *txn, void *arg)
+{
+    outbox_t *outbox = arg;
+    (void)node;
+    return kap_outbox_waiting(txn, &outbox->waiting, &outbox->oldest_ms);
+}
+
+static void why_add(kap_buf_t *why, const char *sentence)
+{
+    if (why->size)
+        kap_buf_str(why, ",");
+    kap_buf_printf(why, "\"%s\"", sentence);
+}
+
+int kap_node_health(kap_node_t *node, kap_buf_t *json)
+{
+    kap_uplink_state_t uplink;
+    kap_inbox_state_t inbox;
+    outbox_t outbox = {0};
+    uint64_t free_bytes = 0, taken = 0;
+    bool held = false;
+    kap_buf_t why;
+    int64_t now = kap_clock_now_ms(node->clock);
+    kap_uplink_state(node->uplink, &uplink);
+    kap_inbox_state(node->inbox, &inbox);
+    if (node->hooks)
+        kap_hooks_state(node->hooks, &taken, &held);
+    kap_buf_init(&why);
+    if (kap_work_read(node, outbox_read, &outbox) != KAP_OK)
+        why_add(&why, "the store cannot be read");
+    kap_store_disk(node->store, &free_bytes);
+    if (kap_node_has_room(node) != KAP_OK)
+        why_add(&why, "the disk is nearly full: new acts are refused");
+    if (uplink.stuck)
+        why_add(&why, "the broker does not take what waits here; see the log");
+    if (outbox.waiting && now - outbox.oldest_ms > OLD_MS)
+        why_add(&why, "events have waited for the broker for more than an hour");
+    if (node->directory_bad)
+        why_add(&why, "the directory file is not usable; the older one is in force");
+    if (!kap_node_self(node))
+        why_add(&why, "this member is not in the directory");
+    if (held)
+        why_add(&why, "an arrived event could not be handed on; see the log");
+    kap_buf_printf(json,
+                   "{\"ok\":%s,\"why\":[%.*s],\"member\":\"%s\",\"version\":\"%s\","
+                   "\"broker\":{\"up\":%s,\"checked\":%s,\"last_later\":\"%s\"},",
+                   why.size ? "false" : "true", KAP_SPAN_ARGS(kap_buf_span(&why)), node->member,
+                   KAP_VERSION, kap_client_is_up(node->client) ? "true" : "false",
+                   uplink.checked ? "true" : "false", uplink.last_later);
+    kap_buf_printf(json,
+                   "\"outbox\":{\"waiting\":%llu,\"oldest_ms\":%lld,\"receipted\":%llu,"
+                   "\"refused\":%llu,\"later\":%llu},",
+                   (unsigned long long)outbox.waiting,
+                   (long long)(outbox.waiting ? now - outbox.oldest_ms : 0),
+                   (unsigned long long)uplink.receipted, (unsigned long long)uplink.refused,
+                   (unsigned long long)uplink.later);
+    kap_buf_printf(json,
+                   "\"delivery\":{\"seq\":%llu,\"as_of_seq\":%llu,\"received\":%llu,"
+                   "\"unreadable\":%llu,\"error\":\"%s\"},\"disk\":{\"free_bytes\":%llu},",
+                   (unsigned long long)inbox.cursor, (unsigned long long)inbox.as_of_seq,
+                   (unsigned long long)inbox.received, (unsigned long long)inbox.unreadable,
+                   inbox.error, (unsigned long long)free_bytes);
+    kap_buf_printf(json,
+                   "\"directory\":{\"members\":%u,\"read_at\":%lld},\"received\":{\"taken\":%llu,"
+                   "\"published\":%llu}}",
+                   kap_directory_member_count(node->directory), (long long)node->directory_at_ms,
+                   (unsigned long long)taken,
+                   (unsigned long long)kap_localpub_sent(node->localpub));
+    kap_buf_fini(&why);
+    return json->err;
+}

@@ -285,6 +285,18 @@ int kap_log_walk_get(kap_log_walk_t *walk, uint64_t log_seq, unsigned parts, kap
 
 /* --- streams --- */
 
+static int stream_number(kap_txn_t *txn, kap_span_t stream, uint32_t *number)
+{
+    uint8_t text[KAP_STORE_KEY_BYTES_MAX];
+
+    *number = 0;
+    if (stream.size == 0 || stream.size >= sizeof text)
+        return KAP_OK;
+    text[0] = KAP_ROWS_STREAM_MARK[0];
+    memcpy(text + 1, stream.data, stream.size);
+    return kap_rows_number(txn, kap_span(text, stream.size + 1), number);
+}
+
 /* Reads a row of a stream: its first place and the positions. */
 typedef struct {
     uint64_t first, count;
@@ -322,7 +334,7 @@ int kap_rows_stream_head(kap_txn_t *txn, kap_span_t stream, uint64_t *seq)
     kap_key_t key;
     stream_row_t row;
     uint32_t number;
-    int rc = kap_rows_number(txn, stream, &number);
+    int rc = stream_number(txn, stream, &number);
 
     if (rc != KAP_OK)
         return rc;
@@ -389,7 +401,7 @@ int kap_rows_stream_after(kap_txn_t *txn, kap_span_t stream, uint64_t after, uin
 {
     kap_cursor_t *cursor;
     uint32_t number, n = 0;
-    int rc = kap_rows_number(txn, stream, &number);
+    int rc = stream_number(txn, stream, &number);
 
     if (rc != KAP_OK)
         return rc;

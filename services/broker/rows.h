@@ -3,7 +3,7 @@
  * rows: the tables of the broker's store: names, keys and layouts of their rows, and the functions
  * that read them. Everything here works inside a transaction of the caller (reader, ledger, audit,
  * tests) and holds nothing beyond it; spans lend from the transaction. Numbers are big-endian in
- * keys, varints (LEB128) in values. It judges nothing. Writing is state.c's and figures.c's.
+ * keys, varints (LEB128) in values. It judges nothing. Writing is book.c's and figures.c's.
  *
  * A *scope* keeps the ids of two archives, and of the mesh, apart: 0 for the mesh, else the number
  * of the archive's name.
@@ -63,6 +63,7 @@ extern const char *const kap_rows_tables[];
 enum {
     KAP_ROWS_RUN_BYTES = 16384, /* a run of the log ends when it is this large */
     KAP_ROWS_KEY_BYTES = 511,
+    KAP_ROWS_LATEST_KEY_MAX = 480, /* a longer key of `latest` is kept by its BLAKE2b-256 */
 };
 
 /* --- meta --- */
@@ -81,6 +82,9 @@ typedef struct {
 int kap_rows_head(kap_txn_t *txn, kap_head_t *head);
 
 /* --- names: every member, actor, region, source and stream has a number, from 1 --- */
+
+/* Stands before the name of a stream in the table of names, so that no source equals one. */
+#define KAP_ROWS_STREAM_MARK "\x1f"
 
 /* 0 when the text has none. */
 int kap_rows_number(kap_txn_t *txn, kap_span_t text, uint32_t *number);
@@ -216,7 +220,7 @@ typedef struct {
 /* KAP_E_NOTFOUND. */
 int kap_rows_latest(kap_txn_t *txn, kap_span_t key, kap_latest_t *latest);
 
-/* --- building keys and values; state.c, figures.c and audit.c --- */
+/* --- building keys and values; book.c, figures.c and audit.c --- */
 
 typedef struct {
     uint8_t bytes[KAP_ROWS_KEY_BYTES];

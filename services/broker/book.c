@@ -1,0 +1,844 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "book.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "be.h"
+#include "crypto.h"
+#include "err.h"
+
+enum { NAMES_KEPT_MAX = 200000 /* a guess: names in memory before they are read anew */ };
+
+typedef struct {
+    kap_object_t *object;
+    void *copy;
+} saved_t;
+
+/* A small row that is put as it is: titles, and keys of `due` that go. */
+typedef struct pending {
+    kap_key_t key;
+    kap_span_t value;
+    struct pending *next;
+} pending_t;
+
+struct kap_book {
+    kap_txn_t *txn;
+    kap_arena_t *arena;
+    int error;
+    bool figures;
+    kap_buf_t buf; /* a row being packed */
+    /* kept from batch to batch */
+    kap_arena_t *name_arena;
+    kap_index_t names;
+    uint32_t last_number; /* 0: not read yet */
+    bool numbers_known;
+    /* of this batch */
+    kap_name_t *touched, *fresh, *fresh_last;
+    kap_index_t objects;
+    kap_object_t *dirty, *dirty_last;
+    pending_t *titles, *due_gone;
+    /* of this group */
+    uint32_t group;
+    bool in_group;
+    saved_t *saved;
+    uint32_t saved_count, saved_cap;
+    kap_figures_change_t *extra; /* changes that no referral's row tells */
+    uint32_t extra_count, extra_cap;
+    /* contributions that wait, from batch to batch */
+    kap_arena_t *waiting_arena;
+    kap_index_t waiting;
+    bool urgent;
+};
+
+static const size_t object_bytes[KAP_OBJECT_KINDS] = {
+    [KAP_OBJECT_REFERRAL] = sizeof(kap_referral_object_t),
+    [KAP_OBJECT_CASE] = sizeof(kap_case_object_t),
+    [KAP_OBJECT_FORUM] = sizeof(kap_forum_object_t),
+    [KAP_OBJECT_MEETING] = sizeof(kap_meeting_object_t),
+    [KAP_OBJECT_ACTION] = sizeof(kap_action_object_t),
+    [KAP_OBJECT_LATEST] = sizeof(kap_latest_object_t),
+    [KAP_OBJECT_ARCHIVE] = sizeof(kap_archive_object_t),
+};
+
+kap_book_t *kap_book_new(bool figures)
+{
+    kap_book_t *s = calloc(1, sizeof *s);
+
+    if (s == NULL)
+        return NULL;
+    s->figures = figures;
+    s->name_arena = kap_arena_new(64 << 10);
+    s->waiting_arena = kap_arena_new(256 << 10);
+    kap_index_init(&s->names);
+    kap_index_init(&s->objects);
+    kap_index_init(&s->waiting);
+    if (s->name_arena == NULL || s->waiting_arena == NULL)
+        kap_book_destroy(&s);
+    return s;
+}
+
+void kap_book_destroy(kap_book_t **book)
+{
+    kap_book_t *s = *book;
+
+    if (s == NULL)
+        return;
+    kap_arena_destroy(&s->name_arena);
+    kap_arena_destroy(&s->waiting_arena);
+    kap_index_fini(&s->names);
+    kap_index_fini(&s->objects);
+    kap_index_fini(&s->waiting);
+    kap_buf_fini(&s->buf);
+    free(s);
+    *book = NULL;
+}
+
+void kap_book_begin(kap_book_t *s, kap_txn_t *txn, kap_arena_t *arena)
+{
+    if (s->names.count > NAMES_KEPT_MAX)
+        kap_book_forget(s);
+    s->txn = txn;
+    s->arena = arena;
+    s->error = KAP_OK;
+    s->touched = s->fresh = s->fresh_last = NULL;
+    s->dirty = s->dirty_last = NULL;
+    s->titles = s->due_gone = NULL;
+    s->saved = NULL;
+    s->saved_count = s->saved_cap = 0;
+    s->group = 0;
+    s->in_group = false;
+    s->extra = NULL;
+    s->extra_count = s->extra_cap = 0;
+    kap_index_reset(&s->objects);
+}
+
+int kap_book_error(const kap_book_t *s)
+{
+    return s->error != KAP_OK ? s->error : kap_txn_error(s->txn);
+}
+
+void kap_book_fail(kap_book_t *s, int rc)
+{
+    if (s->error == KAP_OK)
+        s->error = rc;
+}
+
+/* Notes an error; true when there is none and the row was found. */
+static bool found(kap_book_t *s, int rc)
+{
+    if (rc != KAP_OK && rc != KAP_E_NOTFOUND)
+        kap_book_fail(s, rc);
+    return rc == KAP_OK;
+}
+
+void *kap_book_alloc(kap_book_t *s, size_t bytes)
+{
+    void *p = kap_arena_calloc(s->arena, 1, bytes);
+
+    if (p == NULL)
+        kap_book_fail(s, KAP_E_NOMEM);
+    return p;
+}
+
+kap_buf_t *kap_book_scratch(kap_book_t *s)
+{
+    kap_buf_reset(&s->buf);
+    return &s->buf;
+}
+
+kap_span_t kap_book_keep(kap_book_t *s, kap_span_t bytes)
+{
+    kap_span_t copy = kap_arena_dup(s->arena, bytes);
+
+    if (copy.data == NULL)
+        kap_book_fail(s, KAP_E_NOMEM);
+    return copy;
+}
+
+void kap_book_forget(kap_book_t *s)
+{
+    kap_index_fini(&s->names);
+    kap_arena_reset(s->name_arena);
+    s->last_number = 0;
+    s->numbers_known = false;
+}
+
+/* --- names --- */
+
+static kap_name_t *make_name(kap_book_t *s, kap_span_t text, uint64_t hash)
+{
+    kap_name_t *name = kap_arena_calloc(s->name_arena, 1, sizeof *name);
+
+    if (name != NULL)
+        name->text = kap_arena_dup(s->name_arena, text);
+    if (name == NULL || name->text.data == NULL || kap_index_add(&s->names, hash, name) != KAP_OK) {
+        kap_book_fail(s, KAP_E_NOMEM);
+        return NULL;
+    }
+    name->hash = hash;
+    found(s, kap_rows_number(s->txn, text, &name->number));
+    return name;
+}
+
+kap_name_t *kap_book_name(kap_book_t *s, kap_span_t text)
+{
+    uint64_t hash = kap_index_hash(&s->names, 0, text);
+    size_t place = SIZE_MAX;
+    kap_name_t *name;
+
+    while ((name = kap_index_find(&s->names, hash, &place)) != NULL) {
+        if (kap_span_eq(name->text, text))
+            return name;
+    }
+    return make_name(s, text, hash);
+}
+
+kap_name_t *kap_book_stream(kap_book_t *s, const char *prefix, kap_span_t id)
+{
+    uint8_t text[KAP_STORE_KEY_BYTES_MAX];
+    size_t size = strlen(prefix);
+
+    KAP_CHECK(1 + size + id.size <= sizeof text);
+    text[0] = KAP_ROWS_STREAM_MARK[0];
+    memcpy(text + 1, prefix, size);
+    memcpy(text + 1 + size, id.data, id.size);
+    return kap_book_name(s, kap_span(text, 1 + size + id.size));
+}
+
+/* The highest number given so far: texts are in order of numbers. */
+static void read_last_number(kap_book_t *s)
+{
+    kap_cursor_t *cursor;
+    int rc = kap_cursor_open(s->txn, KAP_ROWS_TEXTS, &cursor);
+
+    s->numbers_known = true;
+    if (!found(s, rc))
+        return;
+    if (found(s, kap_cursor_last(cursor)))
+        s->last_number = kap_be_get_u32(kap_cursor_key(cursor).data);
+    kap_cursor_close(&cursor);
+}
+
+uint32_t kap_book_number(kap_book_t *s, kap_name_t *name)
+{
+    if (name->number != 0)
+        return name->number;
+    if (!s->numbers_known)
+        read_last_number(s);
+    name->number = ++s->last_number;
+    name->next_fresh = NULL;
+    if (s->fresh == NULL)
+        s->fresh = name;
+    else
+        s->fresh_last->next_fresh = name;
+    s->fresh_last = name;
+    return name->number;
+}
+
+kap_span_t kap_book_text(kap_book_t *s, uint32_t number)
+{
+    kap_span_t text = {0};
+
+    for (const kap_name_t *n = s->fresh; n != NULL; n = n->next_fresh) {
+        if (n->number == number)
+            return n->text;
+    }
+    if (number != 0 && !found(s, kap_rows_text(s->txn, number, &text)))
+        kap_book_fail(s, KAP_E_CORRUPT);
+    return text;
+}
+
+/* Room for `more` values in what a name gathers in this batch. */
+static uint64_t *room(kap_book_t *s, kap_name_t *name, uint32_t more)
+{
+    if (name->added_count == 0) {
+        name->added = NULL;
+        name->added_cap = 0;
+        name->next_touched = s->touched;
+        s->touched = name;
+    }
+    if (name->added_count + more > name->added_cap) {
+        uint32_t cap = name->added_cap == 0 ? 8 : name->added_cap * 2;
+        uint64_t *grown = kap_arena_alloc(s->arena, cap * sizeof *grown);
+        if (grown == NULL) {
+            kap_book_fail(s, KAP_E_NOMEM);
+            return NULL;
+        }
+        if (name->added_count > 0)
+            memcpy(grown, name->added, name->added_count * sizeof *grown);
+        name->added = grown;
+        name->added_cap = cap;
+    }
+    uint64_t *at = name->added + name->added_count;
+    name->added_count += more;
+    return at;
+}
+
+uint64_t kap_book_append(kap_book_t *s, kap_name_t *stream, uint64_t log_seq)
+{
+    kap_span_t bare = kap_span_sub(stream->text, 1, SIZE_MAX);
+
+    if (!stream->head_known && stream->number != 0)
+        found(s, kap_rows_stream_head(s->txn, bare, &stream->head));
+    stream->head_known = true;
+    kap_book_number(s, stream);
+    if (stream->added_count == 0)
+        stream->first_new = stream->head + 1;
+    uint64_t *at = room(s, stream, 1);
+    if (at == NULL)
+        return 0;
+    *at = log_seq;
+    return ++stream->head;
+}
+
+const kap_mark_t *kap_book_mark(kap_book_t *s, kap_name_t *source)
+{
+    if (!source->mark_known)
+        found(s, kap_rows_mark(s->txn, source->text, &source->mark));
+    source->mark_known = true;
+    return &source->mark;
+}
+
+void kap_book_advance(kap_book_t *s, kap_name_t *source, const uint8_t hash[32], uint64_t log_seq)
+{
+    kap_book_mark(s, source);
+    kap_book_number(s, source);
+    source->mark.last++;
+    memcpy(source->mark.hash, hash, sizeof source->mark.hash);
+    if (source->added_count > 0) {
+        uint64_t *pair = source->added + source->added_count - 2;
+        if (pair[0] + pair[1] == log_seq) {
+            pair[1]++;
+            return;
+        }
+    } else {
+        source->first_new = source->mark.last;
+    }
+    uint64_t *pair = room(s, source, 2);
+    if (pair != NULL) {
+        pair[0] = log_seq;
+        pair[1] = 1;
+    }
+}
+
+uint64_t kap_book_receipt(kap_book_t *s, kap_name_t *source, uint64_t sequence)
+{
+    uint64_t log_seq = 0, first = source->first_new;
+
+    if (source->added_count > 0 && sequence >= first) {
+        for (uint32_t i = 0; i < source->added_count; first += source->added[i + 1], i += 2) {
+            if (sequence < first + source->added[i + 1])
+                return source->added[i] + (sequence - first);
+        }
+    }
+    int rc = kap_rows_receipt(s->txn, source->text, sequence, &log_seq);
+    if (rc != KAP_OK)
+        kap_book_fail(s, rc == KAP_E_NOTFOUND ? KAP_E_CORRUPT : rc);
+    return rc == KAP_OK ? log_seq : 0;
+}
+
+/* --- objects --- */
+
+/* The object of a key in this batch; *made says that it must be read. */
+static void *object(kap_book_t *s, kap_object_kind_t kind, uint32_t scope, kap_span_t id,
+                    bool *made)
+{
+    uint64_t hash = kap_index_hash(&s->objects, (uint64_t)kind << 32 | scope, id);
+    size_t place = SIZE_MAX;
+    kap_object_t *o;
+
+    *made = false;
+    while ((o = kap_index_find(&s->objects, hash, &place)) != NULL) {
+        if (o->kind == kind && o->scope == scope && kap_span_eq(o->id, id))
+            return o;
+    }
+    o = kap_book_alloc(s, object_bytes[kind]);
+    if (o == NULL)
+        return NULL;
+    if (kap_index_add(&s->objects, hash, o) != KAP_OK) {
+        kap_book_fail(s, KAP_E_NOMEM);
+        return NULL;
+    }
+    o->kind = (uint8_t)kind;
+    o->scope = scope;
+    o->id = id;
+    o->hash = hash;
+    *made = true;
+    return o;
+}
+
+kap_referral_object_t *kap_book_referral(kap_book_t *s, uint32_t scope, kap_span_t id)
+{
+    bool made;
+    kap_referral_object_t *r = object(s, KAP_OBJECT_REFERRAL, scope, id, &made);
+
+    if (r == NULL || !made)
+        return r;
+    r->o.known = found(s, kap_rows_referral(s->txn, scope, id, &r->row));
+    if (!r->o.known) {
+        kap_referral_init(&r->row.r);
+        r->row.due_indexed_at = KAP_REFERRAL_NO_TIME;
+        r->row.customer = (kap_spent_t){KAP_REFERRAL_NO_SPAN_MS, KAP_REFERRAL_NO_SPAN_MS};
+    }
+    return r;
+}
+
+kap_case_object_t *kap_book_case(kap_book_t *s, uint32_t scope, kap_span_t id)
+{
+    bool made;
+    kap_case_object_t *c = object(s, KAP_OBJECT_CASE, scope, id, &made);
+
+    if (c == NULL || !made)
+        return c;
+    c->o.known = found(s, kap_rows_case_row(s->txn, scope, id, &c->row));
+    if (!c->o.known)
+        c->row = (kap_case_row_t){.started_at = KAP_REFERRAL_NO_TIME,
+                                  .first_accepted_at = KAP_REFERRAL_NO_TIME};
+    return c;
+}
+
+kap_forum_object_t *kap_book_forum(kap_book_t *s, kap_span_t id)
+{
+    bool made;
+    kap_forum_object_t *f = object(s, KAP_OBJECT_FORUM, 0, id, &made);
+
+    if (f == NULL || !made)
+        return f;
+    f->o.known = found(s, kap_rows_forum(s->txn, id, &f->forum));
+    if (!f->o.known)
+        kap_forum_init(&f->forum);
+    return f;
+}
+
+kap_meeting_object_t *kap_book_meeting(kap_book_t *s, kap_span_t id)
+{
+    bool made;
+    kap_meeting_object_t *m = object(s, KAP_OBJECT_MEETING, 0, id, &made);
+
+    if (m == NULL || !made)
+        return m;
+    m->o.known = found(s, kap_rows_meeting(s->txn, id, &m->meeting));
+    if (!m->o.known)
+        kap_meeting_init(&m->meeting);
+    return m;
+}
+
+kap_action_object_t *kap_book_action(kap_book_t *s, kap_span_t id)
+{
+    bool made;
+    kap_action_object_t *a = object(s, KAP_OBJECT_ACTION, 0, id, &made);
+
+    if (a == NULL || !made)
+        return a;
+    a->o.known = found(s, kap_rows_action(s->txn, id, &a->action));
+    if (!a->o.known)
+        kap_action_init(&a->action);
+    return a;
+}
+
+/* A key of several ids may be longer than the store takes: then its hash stands for it. */
+static kap_span_t fitting(kap_book_t *s, kap_span_t key)
+{
+    uint8_t hash[KAP_HASH_BYTES];
+
+    if (key.size <= KAP_ROWS_LATEST_KEY_MAX)
+        return kap_book_keep(s, key);
+    kap_hash256(hash, &key, 1);
+    return kap_book_keep(s, kap_span(hash, sizeof hash));
+}
+
+kap_latest_object_t *kap_book_latest(kap_book_t *s, kap_span_t key)
+{
+    bool made;
+    kap_span_t id = fitting(s, key);
+    kap_latest_object_t *l = id.data == NULL ? NULL : object(s, KAP_OBJECT_LATEST, 0, id, &made);
+
+    if (l == NULL || !made)
+        return l;
+    l->o.known = found(s, kap_rows_latest(s->txn, id, &l->latest));
+    if (!l->o.known)
+        l->latest = (kap_latest_t){0};
+    return l;
+}
+
+kap_archive_object_t *kap_book_archive(kap_book_t *s, kap_span_t name)
+{
+    bool made;
+    kap_archive_object_t *a = object(s, KAP_OBJECT_ARCHIVE, 0, name, &made);
+
+    if (a == NULL || !made)
+        return a;
+    a->o.known = found(s, kap_rows_archive(s->txn, name, &a->archive));
+    if (!a->o.known)
+        a->archive = (kap_archive_t){0};
+    return a;
+}
+
+/* --- changing --- */
+
+static void save(kap_book_t *s, kap_object_t *o)
+{
+    if (s->saved_count == s->saved_cap) {
+        uint32_t cap = s->saved_cap == 0 ? 32 : s->saved_cap * 2;
+        saved_t *grown = kap_book_alloc(s, cap * sizeof *grown);
+        if (grown == NULL)
+            return;
+        if (s->saved_count > 0)
+            memcpy(grown, s->saved, s->saved_count * sizeof *grown);
+        s->saved = grown;
+        s->saved_cap = cap;
+    }
+    void *copy = kap_book_alloc(s, object_bytes[o->kind]);
+    if (copy == NULL)
+        return;
+    memcpy(copy, o, object_bytes[o->kind]);
+    s->saved[s->saved_count++] = (saved_t){o, copy};
+    o->group = s->group;
+}
+
+void kap_book_guard(kap_book_t *s, kap_object_t *o)
+{
+    if (s->in_group && o->group != s->group)
+        save(s, o);
+}
+
+void kap_book_touch(kap_book_t *s, kap_object_t *o)
+{
+    if (!o->dirty) {
+        o->dirty = true;
+        o->next_dirty = NULL;
+        if (s->dirty == NULL)
+            s->dirty = o;
+        else
+            s->dirty_last->next_dirty = o;
+        s->dirty_last = o;
+    }
+    kap_book_guard(s, o);
+}
+
+void kap_book_group_begin(kap_book_t *s)
+{
+    s->group++;
+    s->in_group = true;
+    s->saved_count = 0;
+}
+
+/* Objects get their contents back, but stay where they are on the lists. */
+void kap_book_group_rollback(kap_book_t *s)
+{
+    for (uint32_t i = s->saved_count; i > 0; i--) {
+        kap_object_t *o = s->saved[i - 1].object, *next = o->next_dirty;
+        memcpy(o, s->saved[i - 1].copy, object_bytes[o->kind]);
+        o->dirty = true;
+        o->next_dirty = next;
+    }
+    s->saved_count = 0;
+}
+
+void kap_book_group_end(kap_book_t *s)
+{
+    s->in_group = false;
+}
+
+void kap_book_case_add(kap_book_t *s, kap_case_object_t *c, kap_span_t referral)
+{
+    if (c->added_count == c->added_cap) {
+        uint32_t cap = c->added_cap == 0 ? 4 : c->added_cap * 2;
+        kap_span_t *grown = kap_book_alloc(s, cap * sizeof *grown);
+        if (grown == NULL)
+            return;
+        if (c->added_count > 0)
+            memcpy(grown, c->added, c->added_count * sizeof *grown);
+        c->added = grown;
+        c->added_cap = cap;
+    }
+    ((kap_span_t *)(uintptr_t)c->added)[c->added_count++] = referral;
+    c->row.count++;
+}
+
+static pending_t *pend(kap_book_t *s, pending_t **list, kap_span_t value)
+{
+    pending_t *p = kap_book_alloc(s, sizeof *p);
+
+    if (p == NULL)
+        return NULL;
+    p->value = value;
+    p->next = *list;
+    *list = p;
+    return p;
+}
+
+void kap_book_title(kap_book_t *s, uint32_t scope, kap_span_t id, kap_span_t title)
+{
+    pending_t *p = pend(s, &s->titles, title);
+
+    if (p != NULL)
+        kap_key_scoped(&p->key, scope, id);
+}
+
+void kap_book_due_delete(kap_book_t *s, kap_span_t key)
+{
+    pending_t *p = pend(s, &s->due_gone, key);
+
+    if (p != NULL) {
+        KAP_CHECK(key.size <= sizeof p->key.bytes);
+        memcpy(p->key.bytes, key.data, key.size);
+        p->key.size = key.size;
+    }
+}
+
+void kap_book_figure(kap_book_t *s, const kap_figures_change_t *change)
+{
+    if (s->extra_count == s->extra_cap) {
+        uint32_t cap = s->extra_cap == 0 ? 16 : s->extra_cap * 2;
+        kap_figures_change_t *grown = kap_book_alloc(s, cap * sizeof *grown);
+        if (grown == NULL)
+            return;
+        if (s->extra_count > 0)
+            memcpy(grown, s->extra, s->extra_count * sizeof *grown);
+        s->extra = grown;
+        s->extra_cap = cap;
+    }
+    s->extra[s->extra_count++] = *change;
+}
+
+/* --- writing --- */
+
+static void put(kap_book_t *s, unsigned table, kap_span_t key)
+{
+    if (s->buf.err != KAP_OK)
+        kap_book_fail(s, s->buf.err);
+    else
+        kap_txn_put(s->txn, table, key, kap_buf_span(&s->buf)); /* errors stick in the txn */
+}
+
+static void write_names(kap_book_t *s)
+{
+    uint8_t number[4];
+
+    for (kap_name_t *n = s->fresh; n != NULL; n = n->next_fresh) {
+        kap_be_put_u32(number, n->number);
+        kap_txn_put(s->txn, KAP_ROWS_NAMES, n->text, kap_span(number, sizeof number));
+        kap_txn_append(s->txn, KAP_ROWS_TEXTS, kap_span(number, sizeof number), n->text);
+    }
+}
+
+static void write_stream(kap_book_t *s, const kap_name_t *n)
+{
+    kap_key_t key;
+    uint64_t before = 0;
+
+    kap_buf_reset(&s->buf);
+    kap_put_varint(&s->buf, n->added_count);
+    for (uint32_t i = 0; i < n->added_count; i++) {
+        kap_put_varint(&s->buf, n->added[i] - before);
+        before = n->added[i];
+    }
+    kap_key_u32_u64(&key, n->number, n->first_new);
+    put(s, KAP_ROWS_STREAMS, kap_key_span(&key));
+}
+
+static void write_source(kap_book_t *s, const kap_name_t *n)
+{
+    kap_key_t key;
+    uint8_t number[4];
+
+    kap_buf_reset(&s->buf);
+    for (uint32_t i = 0; i < n->added_count; i++)
+        kap_put_varint(&s->buf, n->added[i]);
+    kap_key_u32_u64(&key, n->number, n->first_new);
+    put(s, KAP_ROWS_RECEIPTS, kap_key_span(&key));
+    kap_be_put_u32(number, n->number);
+    kap_buf_reset(&s->buf);
+    kap_mark_pack(&s->buf, &n->mark);
+    put(s, KAP_ROWS_PRODUCERS, kap_span(number, sizeof number));
+}
+
+static void write_touched(kap_book_t *s)
+{
+    for (kap_name_t *n = s->touched; n != NULL; n = n->next_touched) {
+        if (n->text.data[0] == (uint8_t)KAP_ROWS_STREAM_MARK[0])
+            write_stream(s, n);
+        else
+            write_source(s, n);
+    }
+}
+
+/* A contribution that waits for the next writing of figures. */
+static void wait_for_figures(kap_book_t *s, const kap_figures_change_t *change)
+{
+    uint64_t hash = kap_index_hash(&s->waiting, change->key.seq, kap_span(NULL, 0));
+    size_t place = SIZE_MAX;
+    kap_figures_change_t *waiting;
+
+    while ((waiting = kap_index_find(&s->waiting, hash, &place)) != NULL) {
+        if (waiting->key.seq == change->key.seq) {
+            *waiting = *change;
+            return;
+        }
+    }
+    waiting = kap_arena_alloc(s->waiting_arena, sizeof *waiting);
+    if (waiting == NULL || kap_index_add(&s->waiting, hash, waiting) != KAP_OK)
+        kap_book_fail(s, KAP_E_NOMEM);
+    else
+        *waiting = *change;
+}
+
+/* The index of deadlines may name a time too early, never one too late. */
+static void write_due(kap_book_t *s, kap_referral_object_t *r)
+{
+    kap_referral_row_t *row = &r->row;
+    kap_key_t key;
+
+    if (!kap_referral_is_due(&row->r, INT64_MAX) ||
+        (row->due_indexed_at != KAP_REFERRAL_NO_TIME && row->due_indexed_at <= row->r.due_at))
+        return;
+    row->due_indexed_at = row->r.due_at;
+    kap_key_due(&key, row->r.due_at, r->o.scope, r->o.id);
+    kap_txn_put(s->txn, KAP_ROWS_DUE, kap_key_span(&key), kap_span(NULL, 0));
+}
+
+static void write_referral(kap_book_t *s, kap_referral_object_t *r)
+{
+    kap_figures_change_t change = {0};
+    const kap_referral_t *state = &r->row.r;
+
+    write_due(s, r);
+    kap_referral_row_pack(&s->buf, &r->row);
+    if (!s->figures)
+        return;
+    if (r->region == NULL)
+        r->region = kap_book_name(s, state->region);
+    if (r->from == NULL)
+        r->from = kap_book_name(s, state->from);
+    if (r->to == NULL)
+        r->to = kap_book_name(s, state->to);
+    if (r->region == NULL || r->from == NULL || r->to == NULL)
+        return;
+    change.key = (kap_cohort_key_t){.region = r->region->number,
+                                    .from = r->from->number,
+                                    .to = r->to->number,
+                                    .at = state->created_at,
+                                    .seq = r->row.created_seq,
+                                    .utc = (state->flags & KAP_RF_ARCHIVE) != 0};
+    kap_contribution_of(&r->row, &change.now);
+    wait_for_figures(s, &change);
+}
+
+static void write_case(kap_book_t *s, kap_case_object_t *c)
+{
+    kap_case_row_pack(&s->buf, &c->row);
+    for (uint32_t i = 0; i < c->added_count; i++)
+        kap_put_text(&s->buf, c->added[i]);
+}
+
+/* Packs an object; the table it belongs to. */
+static unsigned pack(kap_book_t *s, kap_object_t *o)
+{
+    switch ((kap_object_kind_t)o->kind) {
+    case KAP_OBJECT_REFERRAL:
+        write_referral(s, (kap_referral_object_t *)o);
+        return KAP_ROWS_REFERRALS;
+    case KAP_OBJECT_CASE:
+        write_case(s, (kap_case_object_t *)o);
+        return KAP_ROWS_CASES;
+    case KAP_OBJECT_FORUM:
+        kap_forum_pack(&s->buf, &((kap_forum_object_t *)o)->forum);
+        return KAP_ROWS_FORUMS;
+    case KAP_OBJECT_MEETING:
+        kap_meeting_pack(&s->buf, &((kap_meeting_object_t *)o)->meeting);
+        return KAP_ROWS_MEETINGS;
+    case KAP_OBJECT_ACTION:
+        kap_action_pack(&s->buf, &((kap_action_object_t *)o)->action);
+        return KAP_ROWS_ACTIONS;
+    case KAP_OBJECT_LATEST:
+        kap_latest_pack(&s->buf, &((kap_latest_object_t *)o)->latest);
+        return KAP_ROWS_LATEST;
+    case KAP_OBJECT_ARCHIVE:
+        kap_archive_pack(&s->buf, &((kap_archive_object_t *)o)->archive);
+        return KAP_ROWS_ARCHIVES;
+    case KAP_OBJECT_KINDS:
+        break;
+    }
+    KAP_CHECK(!"an object of no kind");
+    return 0;
+}
+
+static void write_objects(kap_book_t *s)
+{
+    kap_key_t key;
+
+    for (kap_object_t *o = s->dirty; o != NULL; o = o->next_dirty) {
+        if (!o->known)
+            continue;
+        kap_buf_reset(&s->buf);
+        unsigned table = pack(s, o);
+        bool scoped = table == KAP_ROWS_REFERRALS || table == KAP_ROWS_CASES;
+        if (scoped)
+            kap_key_scoped(&key, o->scope, o->id);
+        put(s, table, scoped ? kap_key_span(&key) : o->id);
+    }
+}
+
+int kap_book_write(kap_book_t *s)
+{
+    for (const pending_t *p = s->due_gone; p != NULL; p = p->next)
+        kap_txn_delete(s->txn, KAP_ROWS_DUE, kap_key_span(&p->key));
+    write_objects(s);
+    for (const pending_t *p = s->titles; p != NULL; p = p->next)
+        kap_txn_put(s->txn, KAP_ROWS_TITLES, kap_key_span(&p->key), p->value);
+    for (uint32_t i = 0; s->figures && i < s->extra_count; i++) {
+        wait_for_figures(s, &s->extra[i]);
+        s->urgent = true;
+    }
+    write_names(s);
+    write_touched(s);
+    return kap_book_error(s);
+}
+
+bool kap_book_is_clean(const kap_book_t *s)
+{
+    return s->dirty == NULL && s->due_gone == NULL && s->touched == NULL && s->fresh == NULL;
+}
+
+/* --- figures --- */
+
+bool kap_book_figures_urgent(const kap_book_t *s)
+{
+    return s->urgent;
+}
+
+size_t kap_book_figures_waiting(const kap_book_t *s)
+{
+    return s->waiting.count;
+}
+
+int kap_book_write_figures(kap_book_t *s)
+{
+    size_t n = 0;
+    kap_figures_change_t *changes =
+        kap_arena_alloc(s->arena, (s->waiting.count + 1) * sizeof *changes);
+
+    if (changes == NULL)
+        return KAP_E_NOMEM;
+    for (size_t i = 0; i < s->waiting.size; i++) {
+        if (s->waiting.slots[i].item != NULL)
+            changes[n++] = *(const kap_figures_change_t *)s->waiting.slots[i].item;
+    }
+    return kap_figures_apply(s->txn, s->arena, changes, n);
+}
+
+void kap_book_end(kap_book_t *s, bool figures_written)
+{
+    for (kap_name_t *n = s->touched; n != NULL; n = n->next_touched)
+        n->added_count = 0;
+    s->touched = NULL;
+    if (figures_written) {
+        kap_index_reset(&s->waiting);
+        kap_arena_reset(s->waiting_arena);
+        s->urgent = false;
+    }
+    s->txn = NULL;
+    s->arena = NULL;
+}

@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "ledger.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "engine.h"
+#include "err.h"
+#include "log.h"
+#include "rows.h"
+
+enum {
+    BATCH_EVENTS_MAX = 8192, /* a guess: more would only make the first ones wait */
+    RESERVE_BYTES = 256 << 20,
+    DISK_BATCHES = 64, /* the disk is looked at so often under load, and at each tick */
+};
+
+typedef struct waiting {
+    kap_batch_t *batch;
+    int64_t commit_us;
+    struct waiting *next;
+} waiting_t;
+
+struct kap_ledger {
+    kap_ledger_opts_t opts;
+    kap_store_t *store;
+    kap_engine_t *engine; /* the ledger thread's, once it runs */
+    kap_wake_t *wake;
+    pthread_t thread;
+    /* between the threads */
+    pthread_mutex_t mutex;
+    pthread_cond_t cond;
+    kap_job_t *jobs, *last_job;
+    bool tick, closing;
+    kap_directory_t *dir; /* to be taken over */
+    kap_buf_t json;
+    waiting_t *results, *last_result;
+    int fatal;
+    bool disk_full;
+    /* the loop's */
+    kap_ledger_state_t state;
+    size_t load;
+    uint8_t epoch[KAP_LIMIT_EPOCH_BYTES];
+    bool fatal_told;
+    /* the ledger thread's */
+    uint32_t until_disk;
+    bool full;
+};
+
+/* --- ledger thread --- */
+
+static int64_t now_us(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+static bool nothing_waits(void *arg)
+{
+    kap_ledger_t *l = arg;
+
+    pthread_mutex_lock(&l->mutex);
+    bool idle = l->jobs == NULL;
+    pthread_mutex_unlock(&l->mutex);
+    return idle;
+}
+
+/* What the thread takes up next. */
+typedef struct {
+    kap_job_t *jobs;
+    bool tick, closing;
+    kap_directory_t *dir;
+    kap_buf_t json;
+} turn_t;
+
+/* Takes whole jobs off the queue, as many as one batch holds. Under the mutex. */
+static kap_job_t *take_jobs(kap_ledger_t *l)
+{
+    kap_job_t *first = l->jobs, *last = NULL;
+    size_t events = 0;
+
+    for (kap_job_t *job = l->jobs; job != NULL; job = job->next) {
+        events += job->count;
+        if (last != NULL && events > BATCH_EVENTS_MAX)
+            break;
+        last = job;
+    }
+    if (last == NULL)
+        return NULL;
+    l->jobs = last->next;
+    if (l->jobs == NULL)
+        l->last_job = NULL;
+    last->next = NULL;
+    return first;
+}
+
+static void wait_for_work(kap_ledger_t *l, turn_t *turn)
+{
+    pthread_mutex_lock(&l->mutex);
+    while (l->jobs == NULL && !l->tick && !l->closing && l->dir == NULL)
+        pthread_cond_wait(&l->cond, &l->mutex);
+    turn->jobs = take_jobs(l);
+    turn->tick = l->tick;
+    turn->closing = l->closing && turn->jobs == NULL;
+    turn->dir = l->dir;
+    turn->json = l->json;
+    l->tick = false;
+    l->dir = NULL;
+    l->json = (kap_buf_t){0};
+    pthread_mutex_unlock(&l->mutex);
+}
+
+/* A full disk is seen before LMDB meets it; work is taken again above a second mark, so that the
+ * answer does not flicker. */
+static void look_at_disk(kap_ledger_t *l, bool tick)
+{
+    uint64_t free_bytes;
+
+    if (!tick && l->until_disk-- > 0)
+        return;
+    l->until_disk = DISK_BATCHES;
+    if (kap_store_disk(l->store, &free_bytes) != KAP_OK)
+        return;
+    bool full = free_bytes < (l->full ? l->opts.room_bytes : l->opts.reserve_bytes);
+    if (full == l->full)
+        return;
+    l->full = full;
+    kap_engine_set_disk_full(l->engine, full);
+    KAP_LOG(full ? KAP_LOG_ERROR : KAP_LOG_INFO, full ? "disk_nearly_full" : "disk_has_room",
+            KAP_I("free_bytes", (int64_t)free_bytes),
+            KAP_I("reserve_bytes", (int64_t)l->opts.reserve_bytes));
+    pthread_mutex_lock(&l->mutex);
+    l->disk_full = full;
+    pthread_mutex_unlock(&l->mutex);
+}
+
+static int grow(kap_ledger_t *l)
+{
+    if (l->opts.hold != NULL)
+        l->opts.hold(l->opts.barrier_arg);
+    int rc = kap_store_grow(l->store);
+    if (l->opts.release != NULL)
+        l->opts.release(l->opts.barrier_arg);
+    KAP_LOG(KAP_LOG_INFO, "store_grown", KAP_S("result", kap_err_name(rc)));
+    return rc;
+}
+
+static int commit(kap_ledger_t *l, const turn_t *turn, kap_batch_t **batch, bool *more)
+{
+    kap_engine_turn_t t = {.now = kap_clock_now_ms(l->opts.clock),
+                           .expire = turn->tick && !l->full,
+                           .idle = nothing_waits,
+                           .arg = l};
+    int rc;
+
+    while ((rc = kap_engine_batch(l->engine, turn->jobs, &t, batch, more)) == KAP_E_MAPFULL) {
+        rc = grow(l);
+        if (rc != KAP_OK)
+            return rc;
+    }
+    return rc;
+}
+
+static void hand_back(kap_ledger_t *l, waiting_t *w, bool more)
+{
+    pthread_mutex_lock(&l->mutex);
+    if (l->last_result == NULL)
+        l->results = w;
+    else
+        l->last_result->next = w;
+    l->last_result = w;
+    l->tick = l->tick || more;
+    pthread_mutex_unlock(&l->mutex);
+    kap_wake_send(l->wake);
+}
+
+static void destroy_jobs(kap_job_t *jobs)
+{
+    while (jobs != NULL) {
+        kap_job_t *next = jobs->next;
+        kap_job_destroy(&jobs);
+        jobs = next;
+    }
+}
+
+static void fail(kap_ledger_t *l, int rc, kap_job_t *jobs)
+{
+    KAP_LOG(KAP_LOG_ERROR, "commit_failed", KAP_S("error", kap_err_name(rc)),
+            KAP_S("text", kap_err_text(rc)));
+    destroy_jobs(jobs);
+    pthread_mutex_lock(&l->mutex);
+    l->fatal = rc;
+    pthread_mutex_unlock(&l->mutex);
+    kap_wake_send(l->wake);
+}
+
+/* One turn; false: the thread ends. */
+static bool take_turn(kap_ledger_t *l, turn_t *turn)
+{
+    int64_t begun = now_us();
+    bool more = false;
+    waiting_t *w = calloc(1, sizeof *w);
+    int rc = w == NULL ? KAP_E_NOMEM : turn->json.err;
+
+    if (rc == KAP_OK && turn->dir != NULL)
+        rc = kap_engine_set_directory(l->engine, turn->dir, kap_buf_span(&turn->json));
+    kap_directory_unref(&turn->dir);
+    kap_buf_fini(&turn->json);
+    look_at_disk(l, turn->tick);
+    if (rc == KAP_OK)
+        rc = commit(l, turn, &w->batch, &more);
+    if (rc != KAP_OK) {
+        free(w);
+        fail(l, rc, turn->jobs);
+        return false;
+    }
+    w->commit_us = now_us() - begun;
+    hand_back(l, w, more);
+    return true;
+}
+
+static void *run(void *arg)
+{
+    kap_ledger_t *l = arg;
+    turn_t turn;
+
+    for (;;) {
+        wait_for_work(l, &turn);
+        if (turn.closing) {
+            kap_directory_unref(&turn.dir);
+            kap_buf_fini(&turn.json);
+            return NULL;
+        }
+        if (!take_turn(l, &turn))
+            return NULL;
+    }
+}
+
+/* --- loop thread --- */
+
+static void count_batch(kap_ledger_t *l, const waiting_t *w)
+{
+    const kap_batch_t *b = w->batch;
+
+    l->state.head_seq = b->head_seq;
+    l->state.head_time = b->head_time;
+    l->state.figures_seq = b->figures_seq;
+    l->state.last_commit_us = w->commit_us;
+    l->state.batches += b->entry_count > 0;
+    for (uint32_t i = 0; i < b->entry_count; i++)
+        l->state.refused += b->entries[i].verdict == KAP_VERDICT_REFUSED;
+    l->load -= kap_batch_job_bytes(b);
+}
+
+static void deliver(void *arg)
+{
+    kap_ledger_t *l = arg;
+
+    pthread_mutex_lock(&l->mutex);
+    waiting_t *w = l->results;
+    l->results = l->last_result = NULL;
+    int fatal = l->fatal;
+    l->state.disk_full = l->disk_full;
+    pthread_mutex_unlock(&l->mutex);
+    while (w != NULL) {
+        waiting_t *next = w->next;
+        count_batch(l, w);
+        l->opts.on_results(l->opts.arg, w->batch);
+        kap_batch_unref(&w->batch);
+        free(w);
+        w = next;
+    }
+    if (fatal != KAP_OK && !l->fatal_told) {
+        l->fatal_told = true;
+        l->opts.on_fatal(l->opts.arg, fatal);
+    }
+}
+
+static int open_store(kap_ledger_t *l)
+{
+    kap_store_opts_t opts = {.path = l->opts.path,
+                             .name = KAP_ROWS_STORE,
+                             .version = KAP_ROWS_VERSION,
+                             .tables = kap_rows_tables,
+                             .map_size = l->opts.map_size,
+                             .memory = l->opts.memory,
+                             .why = l->opts.why};
+
+    return kap_store_open(&opts, &l->store);
+}
+
+static int open_engine(kap_ledger_t *l, kap_directory_t *dir, kap_span_t json)
+{
+    int rc;
+
+    while ((rc = kap_engine_open(l->store, l->opts.mesh, !l->opts.no_figures, &l->engine)) ==
+           KAP_E_MAPFULL) {
+        rc = kap_store_grow(l->store);
+        if (rc != KAP_OK)
+            return rc;
+    }
+    if (rc != KAP_OK) {
+        if (l->opts.why != NULL)
+            kap_buf_printf(l->opts.why, "ledger %s: %s", l->opts.path,
+                           rc == KAP_E_CONFLICT ? "it belongs to another mesh" : kap_err_text(rc));
+        return rc;
+    }
+    const kap_head_t *head = kap_engine_head(l->engine);
+    memcpy(l->epoch, head->epoch, sizeof l->epoch);
+    l->state.head_seq = head->seq;
+    l->state.head_time = head->time;
+    l->state.figures_seq = head->figures_seq;
+    return kap_engine_set_directory(l->engine, dir, json);
+}
+
+/* What is left when no thread runs. */
+static void free_ledger(kap_ledger_t *l)
+{
+    kap_engine_close(&l->engine);
+    kap_store_close(&l->store);
+    kap_wake_destroy(&l->wake);
+    kap_directory_unref(&l->dir);
+    kap_buf_fini(&l->json);
+    destroy_jobs(l->jobs);
+    pthread_mutex_destroy(&l->mutex);
+    pthread_cond_destroy(&l->cond);
+    free(l);
+}
+
+int kap_ledger_open(const kap_ledger_opts_t *opts, kap_directory_t *dir, kap_span_t json,
+                    kap_ledger_t **out)
+{
+    kap_ledger_t *l = calloc(1, sizeof *l);
+
+    if (l == NULL)
+        return KAP_E_NOMEM;
+    l->opts = *opts;
+    l->opts.reserve_bytes = opts->reserve_bytes != 0 ? opts->reserve_bytes : RESERVE_BYTES;
+    l->opts.room_bytes = opts->room_bytes != 0 ? opts->room_bytes : l->opts.reserve_bytes / 4 * 5;
+    pthread_mutex_init(&l->mutex, NULL);
+    pthread_cond_init(&l->cond, NULL);
+    l->wake = kap_wake_new(opts->loop, deliver, l);
+    int rc = l->wake == NULL ? KAP_E_NOMEM : open_store(l);
+    if (rc == KAP_OK)
+        rc = open_engine(l, dir, json);
+    if (rc == KAP_OK && pthread_create(&l->thread, NULL, run, l) != 0)
+        rc = KAP_E_NOMEM;
+    if (rc != KAP_OK) {
+        free_ledger(l);
+        return rc;
+    }
+    l->opts.why = NULL; /* lent for the call */
+    *out = l;
+    return KAP_OK;
+}
+
+void kap_ledger_close(kap_ledger_t **ledger)
+{
+    kap_ledger_t *l = *ledger;
+
+    if (l == NULL)
+        return;
+    pthread_mutex_lock(&l->mutex);
+    l->closing = true;
+    pthread_cond_signal(&l->cond);
+    pthread_mutex_unlock(&l->mutex);
+    pthread_join(l->thread, NULL);
+    deliver(l);
+    free_ledger(l);
+    *ledger = NULL;
+}
+
+void kap_ledger_submit(kap_ledger_t *l, kap_job_t **job)
+{
+    kap_job_t *j = *job;
+
+    *job = NULL;
+    l->load += j->bytes;
+    j->next = NULL;
+    pthread_mutex_lock(&l->mutex);
+    if (l->last_job == NULL)
+        l->jobs = j;
+    else
+        l->last_job->next = j;
+    l->last_job = j;
+    pthread_cond_signal(&l->cond);
+    pthread_mutex_unlock(&l->mutex);
+}
+
+size_t kap_ledger_load(const kap_ledger_t *l)
+{
+    return l->load;
+}
+
+void kap_ledger_set_directory(kap_ledger_t *l, kap_directory_t *dir, kap_span_t json)
+{
+    kap_buf_t copy = {0};
+
+    kap_buf_append(&copy, json);
+    pthread_mutex_lock(&l->mutex);
+    kap_directory_t *unused = l->dir;
+    kap_buf_t old = l->json;
+    l->dir = kap_directory_ref(dir);
+    l->json = copy;
+    pthread_cond_signal(&l->cond);
+    pthread_mutex_unlock(&l->mutex);
+    kap_directory_unref(&unused);
+    kap_buf_fini(&old);
+}
+
+void kap_ledger_tick(kap_ledger_t *l)
+{
+    pthread_mutex_lock(&l->mutex);
+    l->tick = true;
+    pthread_cond_signal(&l->cond);
+    pthread_mutex_unlock(&l->mutex);
+}
+
+kap_store_t *kap_ledger_store(kap_ledger_t *l)
+{
+    return l->store;
+}
+
+const uint8_t *kap_ledger_epoch(const kap_ledger_t *l)
+{
+    return l->epoch;
+}
+
+void kap_ledger_state(const kap_ledger_t *l, kap_ledger_state_t *state)
+{
+    *state = l->state;
+}

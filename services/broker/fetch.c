@@ -84,7 +84,7 @@ struct kap_fetcher {
     uint32_t shared_at;
     kap_timer_t *timer; /* runs while anything is blocked */
     kap_arena_t *arena;
-    kap_buf_t scratch;
+    kap_buf_t map, bin; /* scratch */
     kap_fetch_counts_t counts;
 };
 
@@ -221,17 +221,15 @@ static kap_blob_t *head_blob(fetch_t *f)
                                          .status = cursor->status,
                                          .head = known ? cursor->stream->head : cursor->seq};
     }
-    kap_buf_reset(&fetcher->scratch);
-    kap_events_head_encode(&fetcher->scratch, &head);
-    if (fetcher->scratch.err)
+    kap_buf_reset(&fetcher->map);
+    kap_buf_reset(&fetcher->bin);
+    kap_events_head_encode(&fetcher->map, &head);
+    kap_bin_put(&fetcher->bin, kap_buf_span(&fetcher->map));
+    if (fetcher->map.err || fetcher->bin.err)
         return NULL;
-    size_t map = fetcher->scratch.size;
-    kap_bin_put(&fetcher->scratch, kap_span(fetcher->scratch.data, map));
-    if (fetcher->scratch.err)
-        return NULL;
-    kap_blob_t *blob = kap_blob_new(fetcher->scratch.size - map);
+    kap_blob_t *blob = kap_blob_new(fetcher->bin.size);
     if (blob)
-        memcpy(kap_blob_data(blob), fetcher->scratch.data + map, fetcher->scratch.size - map);
+        memcpy(kap_blob_data(blob), fetcher->bin.data, fetcher->bin.size);
     return blob;
 }
 
@@ -280,11 +278,9 @@ static void answer(fetch_t *f)
 /* An answer without events that says the same of every stream. */
 static void answer_all(fetch_t *f, int status)
 {
-    if (f->phase == WAITING || f->phase == BLOCKED || f->phase == RUNNING)
-        rewind_run(f);
+    rewind_run(f);
     for (uint32_t i = 0; i < f->count; i++)
         f->cursors[i].status = status;
-    f->events = 0;
     answer(f);
 }
 
@@ -582,7 +578,7 @@ static void replace(conn_t *conn, const kap_fetch_t *request, kap_span_t req)
         bool last = conn->count == 1;
         if (!names_one_of(f, request))
             continue;
-        if (kap_span_eq(req_of(f), req) || f->phase == COLD)
+        if (kap_span_eq(req_of(f), req))
             drop(f); /* the same asked again: the new one answers for both */
         else
             answer_all(f, KAP_FETCH_REPLACED);
@@ -760,7 +756,8 @@ void kap_fetcher_destroy(kap_fetcher_t **handle)
         kap_timer_stop(&fetcher->timer);
     kap_map_destroy(&fetcher->conns);
     kap_arena_destroy(&fetcher->arena);
-    kap_buf_fini(&fetcher->scratch);
+    kap_buf_fini(&fetcher->map);
+    kap_buf_fini(&fetcher->bin);
     free(fetcher);
     *handle = NULL;
 }

@@ -1,0 +1,475 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* The broker's process over TCP with CURVE: what it takes, what it tells, and whom it refuses. */
+#include <criterion/criterion.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "asker.h"
+#include "clock.h"
+#include "err.h"
+#include "zap.h"
+
+#define QUIET_MS 300 /* long enough on loopback for an answer that must not come */
+
+static world_t world;
+static broker_t broker;
+static asker_t kunta, te, other;
+
+static void prepare(const char *conf)
+{
+    world_init(&world);
+    cr_assert_eq(kap_sock_system_start(), KAP_OK);
+    broker_init(&broker, &world, conf);
+}
+
+static void connect_to(asker_t *asker, const char *id)
+{
+    asker_init(asker, &world, &broker, world_member(&world, id)->keys);
+    cr_assert(asker_up(asker), "%s was refused", id);
+}
+
+static void setup(void)
+{
+    prepare("");
+    broker_start(&broker);
+    connect_to(&kunta, "kunta");
+    connect_to(&te, "te");
+    connect_to(&other, "other");
+}
+
+static void teardown(void)
+{
+    asker_fini(&kunta);
+    asker_fini(&te);
+    asker_fini(&other);
+    broker_fini(&broker);
+    kap_sock_system_stop();
+    world_fini(&world);
+}
+
+TestSuite(broker, .init = setup, .fini = teardown, .timeout = 60);
+TestSuite(broker_alone, .timeout = 60);
+
+/* kunta refers `count` customers to te; all must be accepted. */
+static void refer(uint64_t first, uint32_t count)
+{
+    kap_buf_t bins = {0};
+    kap_receipt_t receipt;
+    char referral[32];
+    for (uint32_t i = 0; i < count; i++) {
+        snprintf(referral, sizeof referral, "r-%u", (unsigned)(first + i));
+        event_bins(&bins, "kunta/p1", first + i, KAP_EV_REFERRAL_CREATED, referral, "kunta", "te",
+                   "mikkeli");
+    }
+    asker_publish(&kunta, "kunta/p1", first, count, kap_buf_span(&bins), &receipt);
+    cr_assert_eq(receipt.status, KAP_RECEIPT_OK);
+    cr_assert_eq(receipt.verdict_count, count);
+    for (uint32_t i = 0; i < count; i++)
+        cr_assert_eq(receipt.verdicts[i].verdict, KAP_VERDICT_ACCEPTED, "%.*s",
+                     KAP_SPAN_ARGS(receipt.verdicts[i].sentence));
+    cr_assert_eq(receipt.expected, first + count);
+    kap_buf_fini(&bins);
+}
+
+Test(broker, takes_events_and_shows_them_to_both_ends_with_all_parts)
+{
+    asker_events_t events;
+    refer(1, 3);
+    asker_fetch(&te, "member/te", NULL, 0, 0, &events);
+    cr_assert_eq(events.count, 3);
+    for (size_t i = 0; i < 3; i++) {
+        cr_expect_eq(events.events[i].meta.stream_seq, i + 1);
+        cr_expect_gt(events.events[i].open.size, 0);
+        cr_expect_gt(events.events[i].ends.size, 0);
+        cr_expect(kap_span_eq_str(events.events[i].meta.source, "kunta/p1"));
+    }
+    cr_expect_eq(events.head.streams[0].head, 3);
+    asker_fetch(&kunta, "member/kunta", events.head.epoch, 2, 0, &events);
+    cr_expect_eq(events.count, 1);
+}
+
+Test(broker, wakes_a_waiting_fetch_with_what_was_just_committed)
+{
+    kap_cursor_at_t at = {.stream = KAP_SPAN("member/te")};
+    kap_fetch_t fetch = {.after = &at, .after_count = 1, .wait_ms = 20000};
+    asker_events_t events;
+    kap_header_t header = asker_fetch_send(&te, &fetch);
+    cr_assert_not(asker_fetched(&te, &header, QUIET_MS, &events), "answered with nothing new");
+    refer(1, 1);
+    cr_assert(asker_fetched(&te, &header, ASKER_PATIENCE_MS, &events));
+    cr_assert_eq(events.count, 1);
+}
+
+Test(broker, ends_a_wait_without_events_when_its_time_is_over)
+{
+    asker_events_t events;
+    int64_t before = kap_monotonic_ms();
+    asker_fetch(&te, "member/te", NULL, 0, 200, &events);
+    cr_expect_geq(kap_monotonic_ms() - before, 195);
+    cr_expect_eq(events.count, 0);
+    cr_expect_eq(events.head.streams[0].status, KAP_FETCH_OK);
+    cr_expect_eq(events.head.streams[0].head, 0);
+}
+
+Test(broker, a_region_reader_never_gets_the_ends_part)
+{
+    asker_events_t events;
+    asker_t reader;
+    connect_to(&reader, "reader");
+    refer(1, 2);
+    asker_fetch(&reader, "region/mikkeli", NULL, 0, 0, &events);
+    cr_assert_eq(events.count, 2);
+    for (size_t i = 0; i < events.count; i++) {
+        cr_expect_gt(events.events[i].open.size, 0);
+        cr_expect_eq(events.events[i].ends.size, 0);
+        cr_expect_eq(events.events[i].sealed.size, 0);
+    }
+    asker_fini(&reader);
+}
+
+Test(broker, a_foreign_stream_is_not_allowed)
+{
+    static const char *const foreign[] = {"member/kunta", "member/te2", "region/shut",
+                                          "region/nowhere", "member/t"};
+    asker_events_t events;
+    refer(1, 1);
+    for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++) {
+        asker_fetch(&te, foreign[i], NULL, 0, 5000, &events);
+        cr_expect_eq(events.count, 0);
+        cr_expect_eq(events.head.streams[0].status, KAP_FETCH_NOT_ALLOWED, "%s", foreign[i]);
+    }
+}
+
+Test(broker, a_forged_source_is_foreign_and_uses_nothing_up)
+{
+    kap_buf_t bins = {0};
+    kap_receipt_t receipt;
+    event_bins(&bins, "kunta/p1", 1, KAP_EV_REFERRAL_CREATED, "r-1", "kunta", "te", "mikkeli");
+    asker_publish(&other, "kunta/p1", 1, 1, kap_buf_span(&bins), &receipt);
+    cr_expect_eq(receipt.status, KAP_RECEIPT_FOREIGN);
+    cr_expect_eq(receipt.verdict_count, 0);
+    kap_buf_fini(&bins);
+    refer(1, 1);
+}
+
+Test(broker, an_event_that_is_not_what_the_header_says_is_malformed_but_counted)
+{
+    kap_buf_t bins = {0};
+    kap_receipt_t receipt;
+    event_bins(&bins, "kunta/p2", 1, KAP_EV_REFERRAL_CREATED, "r-1", "kunta", "te", "mikkeli");
+    asker_publish(&kunta, "kunta/p1", 1, 1, kap_buf_span(&bins), &receipt);
+    cr_assert_eq(receipt.status, KAP_RECEIPT_OK);
+    cr_expect_eq(receipt.verdicts[0].verdict, KAP_VERDICT_REFUSED);
+    cr_expect_eq(receipt.verdicts[0].refusal, KAP_REFUSAL_MALFORMED_HEADER);
+    cr_expect_gt(receipt.verdicts[0].sentence.size, 0);
+    kap_buf_reset(&bins);
+    kap_bin_put(&bins, KAP_SPAN("\xc1"));
+    kap_bin_put(&bins, KAP_SPAN(""));
+    kap_bin_put(&bins, KAP_SPAN(""));
+    asker_publish(&kunta, "kunta/p1", 2, 1, kap_buf_span(&bins), &receipt);
+    cr_assert_eq(receipt.status, KAP_RECEIPT_OK);
+    cr_expect_eq(receipt.verdicts[0].refusal, KAP_REFUSAL_MALFORMED_ENCODING);
+    kap_buf_fini(&bins);
+    refer(3, 1);
+}
+
+static uint16_t send_changed(void (*change)(kap_header_t *), const kap_span_t *frames, size_t n)
+{
+    kap_header_t header = asker_header(&te, KAP_VERB_FETCH);
+    change(&header);
+    asker_send(&te, &header, frames, n);
+    return asker_error(&te, &header);
+}
+
+static void other_version(kap_header_t *header)
+{
+    header->version = KAP_LIMIT_VERSION + 1;
+}
+
+static void other_mesh(kap_header_t *header)
+{
+    header->mesh[31] ^= 1;
+}
+
+static void answer_verb(kap_header_t *header)
+{
+    header->verb = KAP_VERB_EVENTS;
+}
+
+static void local_verb(kap_header_t *header)
+{
+    header->verb = KAP_VERB_ACT;
+}
+
+static void nothing(kap_header_t *header)
+{
+    (void)header;
+}
+
+static void no_events(kap_header_t *header)
+{
+    header->verb = KAP_VERB_PUBLISH;
+    header->source = KAP_SPAN("te/p1");
+    header->first = 1;
+    header->count = 2;
+}
+
+Test(broker, answers_what_is_wrong_with_a_request)
+{
+    kap_buf_t bins = {0};
+    kap_bin_put(&bins, KAP_SPAN("\x81\xa5"
+                                "after\x90"));
+    kap_span_t body = kap_buf_span(&bins), junk = KAP_SPAN("no bin object");
+    cr_expect_eq(send_changed(other_version, &body, 1), KAP_REFUSAL_REQUEST_VERSION);
+    cr_expect_eq(send_changed(other_mesh, &body, 1), KAP_REFUSAL_REQUEST_MESH);
+    cr_expect_eq(send_changed(answer_verb, &body, 1), KAP_REFUSAL_REQUEST_VERB);
+    cr_expect_eq(send_changed(local_verb, &body, 1), KAP_REFUSAL_REQUEST_VERB);
+    cr_expect_eq(send_changed(nothing, NULL, 0), KAP_REFUSAL_REQUEST_FRAMES);
+    cr_expect_eq(send_changed(nothing, &junk, 1), KAP_REFUSAL_REQUEST_FRAMES);
+    cr_expect_eq(send_changed(nothing, &body, 1), KAP_REFUSAL_REQUEST_BODY);
+    cr_expect_eq(send_changed(no_events, &body, 1), KAP_REFUSAL_REQUEST_FRAMES);
+    cr_expect_eq(send_changed(no_events, NULL, 0), KAP_REFUSAL_REQUEST_FRAMES);
+    kap_buf_fini(&bins);
+    asker_events_t events;
+    asker_fetch(&te, "member/te", NULL, 0, 0, &events);
+    cr_expect_eq(events.head.streams[0].status, KAP_FETCH_OK, "the connection lives on");
+}
+
+Test(broker, survives_junk_and_frames_that_are_too_large)
+{
+    static uint8_t large[(1 << 20) + 1];
+    kap_span_t junk[] = {KAP_SPAN(""), KAP_SPAN("\xff\xff"), kap_span(large, sizeof large)};
+    asker_events_t events;
+    asker_t hostile;
+    connect_to(&hostile, "other");
+    for (size_t i = 0; i < 2; i++)
+        cr_assert_eq(kap_sock_send(hostile.sock, 0, &junk[i], 1), KAP_OK);
+    cr_assert_eq(kap_sock_send(hostile.sock, 0, &junk[2], 1), KAP_OK);
+    cr_assert_eq(hostile.inbox_count, 0);
+    asker_fetch(&te, "member/te", NULL, 0, 0, &events);
+    cr_expect_eq(events.head.streams[0].status, KAP_FETCH_OK);
+    asker_fini(&hostile);
+}
+
+Test(broker, a_cursor_above_the_head_is_an_error_and_never_a_wait)
+{
+    asker_events_t events;
+    refer(1, 2);
+    asker_fetch(&te, "member/te", NULL, 0, 0, &events);
+    uint8_t epoch[KAP_LIMIT_EPOCH_BYTES];
+    memcpy(epoch, events.head.epoch, sizeof epoch);
+    asker_fetch(&te, "member/te", epoch, 3, 20000, &events);
+    cr_expect_eq(events.head.streams[0].status, KAP_FETCH_AHEAD);
+    cr_expect_eq(events.head.streams[0].head, 2);
+    asker_fetch(&te, "member/te", epoch, INT64_MAX, 20000, &events);
+    cr_expect_eq(events.head.streams[0].status, KAP_FETCH_AHEAD);
+    asker_fetch(&te, "member/te", epoch, 2, 0, &events);
+    cr_expect_eq(events.head.streams[0].status, KAP_FETCH_OK);
+}
+
+Test(broker, an_old_epoch_is_told_that_the_store_was_restored)
+{
+    asker_events_t events;
+    uint8_t epoch[KAP_LIMIT_EPOCH_BYTES] = {7};
+    asker_fetch(&te, "member/te", epoch, 1, 20000, &events);
+    cr_expect_eq(events.head.streams[0].status, KAP_FETCH_EPOCH_CHANGED);
+    cr_expect_eq(events.head.streams[0].kept_to, 0);
+}
+
+Test(broker, a_newer_request_for_a_stream_replaces_the_older_one)
+{
+    kap_cursor_at_t at[2] = {{.stream = KAP_SPAN("member/te")},
+                             {.stream = KAP_SPAN("region/mikkeli")}};
+    kap_fetch_t both = {.after = at, .after_count = 2, .wait_ms = 20000};
+    kap_fetch_t one = {.after = &at[1], .after_count = 1, .wait_ms = 20000};
+    asker_events_t events;
+    kap_header_t older = asker_fetch_send(&te, &both);
+    kap_header_t newer = asker_fetch_send(&te, &one);
+    cr_assert(asker_fetched(&te, &older, ASKER_PATIENCE_MS, &events));
+    cr_expect_eq(events.count, 0);
+    cr_expect_eq(events.head.streams[0].status, KAP_FETCH_REPLACED);
+    refer(1, 1);
+    cr_assert(asker_fetched(&te, &newer, ASKER_PATIENCE_MS, &events));
+    cr_expect_eq(events.count, 1);
+}
+
+/* The directory without some members. */
+static void rewrite_without(const char *a)
+{
+    kap_buf_t json = {0};
+    world_member(&world, a)->left_out = true;
+    world_json(&world, &json);
+    broker_directory(&broker, kap_buf_cstr(&json), "directory_swapped");
+    kap_buf_fini(&json);
+}
+
+Test(broker, a_removed_key_stops_at_its_next_message_and_in_its_waiting_fetch)
+{
+    kap_cursor_at_t at = {.stream = KAP_SPAN("member/te")};
+    kap_fetch_t fetch = {.after = &at, .after_count = 1, .wait_ms = 20000};
+    asker_events_t events;
+    kap_header_t header = asker_fetch_send(&te, &fetch);
+    cr_assert_not(asker_fetched(&te, &header, QUIET_MS, &events));
+    rewrite_without("te");
+    cr_assert(asker_fetched(&te, &header, ASKER_PATIENCE_MS, &events));
+    cr_expect_eq(events.refusal, KAP_REFUSAL_NOT_ALLOWED_KEY);
+    header = asker_fetch_send(&te, &fetch);
+    cr_assert(asker_fetched(&te, &header, ASKER_PATIENCE_MS, &events));
+    cr_expect_eq(events.refusal, KAP_REFUSAL_NOT_ALLOWED_KEY);
+    asker_t again;
+    asker_init(&again, &world, &broker, world_member(&world, "te")->keys);
+    cr_expect_not(asker_up(&again), "a removed key connects");
+    asker_fini(&again);
+}
+
+Test(broker, a_bad_directory_file_changes_nothing)
+{
+    asker_events_t events;
+    broker_directory(&broker, "{\"mesh\": 7}", "directory_bad");
+    broker_directory(&broker, "", "directory_bad");
+    world_t foreign;
+    world_init(&foreign);
+    kap_buf_t json = {0};
+    world_json(&foreign, &json);
+    broker_directory(&broker, kap_buf_cstr(&json), "directory_bad");
+    kap_buf_fini(&json);
+    world_fini(&foreign);
+    refer(1, 1);
+    asker_fetch(&te, "member/te", NULL, 0, 0, &events);
+    cr_expect_eq(events.count, 1);
+    cr_expect_eq(broker_said(&broker, "directory_swapped"), 0);
+}
+
+Test(broker, strangers_do_not_connect)
+{
+    kap_curve_t *keys = kap_curve_new();
+    asker_t stranger;
+    asker_init(&stranger, &world, &broker, keys);
+    cr_expect_not(asker_up(&stranger));
+    asker_fini(&stranger);
+    kap_curve_destroy(&keys);
+}
+
+Test(broker, restarts_with_the_same_epoch_and_knows_what_it_had)
+{
+    asker_events_t events;
+    refer(1, 5);
+    asker_fetch(&te, "member/te", NULL, 0, 0, &events);
+    uint8_t epoch[KAP_LIMIT_EPOCH_BYTES];
+    memcpy(epoch, events.head.epoch, sizeof epoch);
+    asker_fini(&kunta);
+    asker_fini(&te);
+    cr_expect_eq(broker_stop(&broker), 0);
+    broker_start(&broker);
+    connect_to(&kunta, "kunta");
+    connect_to(&te, "te");
+    asker_fetch(&te, "member/te", epoch, 0, 0, &events);
+    cr_assert_eq(events.count, 5);
+    cr_expect_arr_eq(events.head.epoch, epoch, sizeof epoch);
+    cr_expect_gt(events.events[4].ends.size, 0);
+    refer(6, 1);
+    asker_fetch(&te, "member/te", epoch, 3, 0, &events);
+    cr_assert_eq(events.count, 3);
+    cr_expect_eq(events.events[2].meta.stream_seq, 6);
+    broker_kill(&broker);
+    asker_fini(&kunta);
+    asker_fini(&te);
+    broker_start(&broker);
+    connect_to(&kunta, "kunta");
+    connect_to(&te, "te");
+    asker_fetch(&te, "region/mikkeli", epoch, 0, 0, &events);
+    cr_expect_eq(events.count, 6);
+    refer(7, 1);
+}
+
+Test(broker, the_same_again_gets_the_same_receipt)
+{
+    kap_buf_t bins = {0};
+    kap_receipt_t first, again;
+    event_bins(&bins, "kunta/p1", 1, KAP_EV_REFERRAL_CREATED, "r-1", "kunta", "te", "mikkeli");
+    asker_publish(&kunta, "kunta/p1", 1, 1, kap_buf_span(&bins), &first);
+    asker_publish(&kunta, "kunta/p1", 1, 1, kap_buf_span(&bins), &again);
+    cr_assert_eq(again.status, KAP_RECEIPT_OK);
+    cr_expect_eq(again.verdicts[0].log_seq, first.verdicts[0].log_seq);
+    cr_expect_arr_eq(again.verdicts[0].leaf, first.verdicts[0].leaf, 32);
+    kap_buf_reset(&bins);
+    event_bins(&bins, "kunta/p1", 3, KAP_EV_REFERRAL_CREATED, "r-3", "kunta", "te", "mikkeli");
+    asker_publish(&kunta, "kunta/p1", 3, 1, kap_buf_span(&bins), &again);
+    cr_expect_eq(again.status, KAP_RECEIPT_GAP);
+    cr_expect_eq(again.expected, 2);
+    kap_buf_fini(&bins);
+}
+
+Test(broker_alone, says_busy_under_a_tiny_budget_and_goes_on)
+{
+    prepare("budget = { unjudged = \"1024B\"; };");
+    broker_start(&broker);
+    connect_to(&kunta, "kunta");
+    kap_buf_t bins = {0};
+    kap_header_t headers[40], answer;
+    uint64_t next = 1;
+    int busy = 0;
+    for (int i = 0; i < 40; i++) {
+        char referral[32];
+        snprintf(referral, sizeof referral, "r-%d", i);
+        kap_buf_reset(&bins);
+        event_bins(&bins, "kunta/p1", (uint64_t)i + 1, KAP_EV_REFERRAL_CREATED, referral, "kunta",
+                   "te", "mikkeli");
+        headers[i] = asker_header(&kunta, KAP_VERB_PUBLISH);
+        headers[i].source = KAP_SPAN("kunta/p1");
+        headers[i].first = (uint64_t)i + 1;
+        headers[i].count = 1;
+        kap_span_t frame = kap_buf_span(&bins);
+        asker_send(&kunta, &headers[i], &frame, 1);
+    }
+    for (int i = 0; i < 40; i++) {
+        kap_receipt_t receipt;
+        const kap_msg_t *msg = asker_answer(&kunta, &headers[i], ASKER_PATIENCE_MS, &answer);
+        cr_assert_not_null(msg);
+        kap_span_t rest = kap_msg_frame(msg, 1), bin;
+        cr_assert_eq(kap_bins_next(&rest, &bin), 1);
+        cr_assert_eq(kap_receipt_decode(bin, kunta.arena, &receipt, NULL), KAP_OK);
+        busy += receipt.status == KAP_RECEIPT_BUSY;
+        if (receipt.status == KAP_RECEIPT_OK)
+            next = answer.first + 1;
+    }
+    cr_expect_gt(busy, 0);
+    char referral[32];
+    snprintf(referral, sizeof referral, "r-%u", (unsigned)next - 1);
+    kap_receipt_t receipt;
+    kap_buf_reset(&bins);
+    event_bins(&bins, "kunta/p1", next, KAP_EV_REFERRAL_CREATED, referral, "kunta", "te",
+               "mikkeli");
+    asker_publish(&kunta, "kunta/p1", next, 1, kap_buf_span(&bins), &receipt);
+    cr_expect_eq(receipt.status, KAP_RECEIPT_OK);
+    kap_buf_fini(&bins);
+    asker_fini(&kunta);
+    broker_fini(&broker);
+    kap_sock_system_stop();
+    world_fini(&world);
+}
+
+static void expect_no_start(const char *conf, bool rehearsal, const char *word)
+{
+    world_init(&world);
+    world.rehearsal = rehearsal;
+    broker_init(&broker, &world, conf);
+    cr_expect_eq(broker_fails(&broker), 2, "%s", conf);
+    cr_expect_gt(broker_said(&broker, word), 0, "%s: no word of %s", conf, word);
+    broker_fini(&broker);
+    world_fini(&world);
+}
+
+Test(broker_alone, refuses_configurations_that_would_mislead)
+{
+    expect_no_start("clock = \"clock\";", true, "clock");
+    expect_no_start("", true, "rehearsal");
+    expect_no_start("authority = "
+                    "\"0000000000000000000000000000000000000000000000000000000000000000\";",
+                    false, "authority");
+    expect_no_start("plain = true;", false, "bench");
+    expect_no_start("colour = \"blue\";", false, "colour");
+    expect_no_start("ring = \"1B\";", false, "ring");
+}

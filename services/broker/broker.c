@@ -134,7 +134,9 @@ static uint32_t health_of_ledger(const kap_broker_t *broker, kap_buf_t *pairs)
     kap_mp_put_bin(pairs, kap_span(kap_ledger_epoch(broker->ledger), KAP_LIMIT_EPOCH_BYTES));
     kap_mp_put_cstr(pairs, "disk_full");
     kap_mp_put_bool(pairs, state.disk_full);
-    uint32_t n = 2;
+    kap_mp_put_cstr(pairs, "deadlines_at");
+    kap_mp_put_int(pairs, state.deadlines_at);
+    uint32_t n = 3;
     n += put_uint(pairs, "figures_seq", state.figures_seq);
     n += put_uint(pairs, "events_refused", state.refused);
     n += put_uint(pairs, "batches", state.batches);

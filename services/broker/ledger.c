@@ -20,6 +20,7 @@ enum {
 typedef struct waiting {
     kap_batch_t *batch;
     int64_t commit_us;
+    int64_t deadlines_at; /* every deadline up to here is judged; INT64_MIN: not looked */
     struct waiting *next;
 } waiting_t;
 
@@ -149,7 +150,7 @@ static int grow(kap_ledger_t *l)
     return rc;
 }
 
-static int commit(kap_ledger_t *l, const turn_t *turn, kap_batch_t **batch, bool *more)
+static int commit(kap_ledger_t *l, const turn_t *turn, waiting_t *w, bool *more)
 {
     kap_engine_turn_t t = {.now = kap_clock_now_ms(l->opts.clock),
                            .expire = turn->tick && !l->full,
@@ -157,11 +158,12 @@ static int commit(kap_ledger_t *l, const turn_t *turn, kap_batch_t **batch, bool
                            .arg = l};
     int rc;
 
-    while ((rc = kap_engine_batch(l->engine, turn->jobs, &t, batch, more)) == KAP_E_MAPFULL) {
+    while ((rc = kap_engine_batch(l->engine, turn->jobs, &t, &w->batch, more)) == KAP_E_MAPFULL) {
         rc = grow(l);
         if (rc != KAP_OK)
             return rc;
     }
+    w->deadlines_at = t.expire && !*more ? t.now : INT64_MIN;
     return rc;
 }
 
@@ -212,7 +214,7 @@ static bool take_turn(kap_ledger_t *l, turn_t *turn)
     kap_buf_fini(&turn->json);
     look_at_disk(l, turn->tick);
     if (rc == KAP_OK)
-        rc = commit(l, turn, &w->batch, &more);
+        rc = commit(l, turn, w, &more);
     if (rc != KAP_OK) {
         free(w);
         fail(l, rc, turn->jobs);
@@ -250,6 +252,8 @@ static void count_batch(kap_ledger_t *l, const waiting_t *w)
     l->state.head_time = b->head_time;
     l->state.figures_seq = b->figures_seq;
     l->state.last_commit_us = w->commit_us;
+    if (w->deadlines_at > l->state.deadlines_at)
+        l->state.deadlines_at = w->deadlines_at;
     l->state.batches += b->entry_count > 0;
     for (uint32_t i = 0; i < b->entry_count; i++)
         l->state.refused += b->entries[i].verdict == KAP_VERDICT_REFUSED;

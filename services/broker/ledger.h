@@ -167,6 +167,7 @@ typedef struct {
     uint64_t refused;       /* events refused since the start */
     uint64_t batches;       /* committed since the start */
     int64_t last_commit_us; /* how long the last commit took */
+    int64_t deadlines_at;   /* every deadline up to here has been judged; 0: not looked yet */
 } kap_ledger_state_t;
 void kap_ledger_state(const kap_ledger_t *ledger, kap_ledger_state_t *state);
 

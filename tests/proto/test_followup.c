@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* What follow-up scenarios do not show: keys and facts. The rules: tests/scenarios/5*, 7*. */
+#include <criterion/criterion.h>
+
+#include "followup.h"
+
+static kap_buf_t a, b;
+
+static void teardown(void)
+{
+    kap_buf_fini(&a);
+    kap_buf_fini(&b);
+}
+
+TestSuite(followup, .fini = teardown);
+
+enum { VALUES = 8 };
+
+static kap_value_t values[VALUES];
+
+static kap_event_t event(kap_event_type_t type, uint32_t count)
+{
+    return (kap_event_t){.type = type,
+                         .source = KAP_SPAN("te-office/0011223344556677"),
+                         .values = values,
+                         .value_count = count};
+}
+
+static kap_value_t text_value(kap_field_t field, const char *text)
+{
+    return (kap_value_t){.field = field, .kind = KAP_VALUE_SPAN, .s = kap_span_str(text)};
+}
+
+static bool same_key(const kap_event_t *one, const kap_event_t *two)
+{
+    kap_buf_reset(&a);
+    kap_buf_reset(&b);
+    kap_followup_key(one, &a);
+    kap_followup_key(two, &b);
+    return kap_span_eq(kap_buf_span(&a), kap_buf_span(&b));
+}
+
+Test(followup, a_source_names_its_member)
+{
+    kap_event_t ev = event(KAP_EV_ADVICE_GIVEN, 0);
+    cr_expect(kap_span_eq_str(kap_followup_member(&ev), "te-office"));
+    ev.source = KAP_SPAN("odd");
+    cr_expect(kap_span_eq_str(kap_followup_member(&ev), "odd"));
+    ev.source = kap_span(NULL, 0);
+    cr_expect(kap_span_empty(kap_followup_member(&ev)));
+}
+
+Test(followup, what_counts_by_itself_has_no_key)
+{
+    static const kap_event_type_t types[] = {KAP_EV_ADVICE_GIVEN, KAP_EV_NEW_CUSTOMER,
+                                             KAP_EV_SURVEY_ANSWERED};
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+        kap_event_t ev = event(types[i], 0);
+        kap_followup_key(&ev, &a);
+        cr_expect_eq(a.size, 0);
+    }
+}
+
+Test(followup, an_absent_member_is_the_publisher)
+{
+    values[0] = text_value(KAP_F_REGION, "mikkeli");
+    values[1] = text_value(KAP_F_MEMBER, "te-office");
+    kap_event_t said = event(KAP_EV_CUSTOMERS_REPORTED, 2);
+    kap_event_t silent = event(KAP_EV_CUSTOMERS_REPORTED, 1);
+    cr_expect(same_key(&said, &silent));
+    silent.source = KAP_SPAN("ely/0011223344556677");
+    cr_expect_not(same_key(&said, &silent));
+}
+
+Test(followup, fields_of_a_key_cannot_run_into_each_other)
+{
+    kap_value_t other[2] = {text_value(KAP_F_REGION, "ab"), text_value(KAP_F_ITEM, "c")};
+    values[0] = text_value(KAP_F_REGION, "a");
+    values[1] = text_value(KAP_F_ITEM, "bc");
+    kap_event_t one = event(KAP_EV_PLAN_ITEM_SET, 2);
+    kap_event_t two = one;
+    two.values = other;
+    cr_expect_not(same_key(&one, &two));
+}
+
+Test(followup, zeroed_facts_refuse_everything)
+{
+    static const kap_followup_facts_t facts;
+    for (int type = KAP_EV_NONE + 1; type < KAP_EVENT_COUNT; type++) {
+        const kap_event_row_t *row = kap_event_row((kap_event_type_t)type);
+        kap_event_t ev = event((kap_event_type_t)type, 0);
+        kap_effects_t fx;
+        kap_refusal_t why = {0};
+        cr_expect_eq(kap_followup_judge(&ev, &facts, 0, &fx, &why), KAP_VERDICT_REFUSED, "%s",
+                     row->name);
+        cr_expect_neq(why.number, KAP_REFUSAL_NONE);
+    }
+}

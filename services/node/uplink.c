@@ -280,8 +280,13 @@ static void mark_answered(void *arg, int status, const kap_header_t *header, kap
         uplink->check_line--;
         stuck(uplink, "mark", read ? told.sentence : kap_span_str(why));
     } else {
+        hash = kap_mp_get_bin(told.root, "epoch");
+        if (hash.size == sizeof uplink->epoch) {
+            memcpy(uplink->epoch, hash.data, hash.size);
+            uplink->has_epoch = true;
+        }
         hash = kap_mp_get_bin(told.root, "hash");
-        mark_told(uplink, (uint64_t)kap_mp_get_int(told.root, "sequence", 0),
+        mark_told(uplink, (uint64_t)kap_mp_get_int(told.root, "last", 0),
                   hash.size == KAP_LIMIT_HASH_BYTES ? hash.data : NULL);
     }
     kap_arena_destroy(&arena);

@@ -118,6 +118,9 @@ class Mesh:
         wait_for(f"{referral} to be {state} at {who}",
                  lambda: self.state(who, referral) == state)
 
+    def show_to(self, who, referral):
+        return self.json(who, "show", referral)["to"]
+
     def edge(self, who, source, target, *words):
         """The row of one edge of the region, or None."""
         answer = self.json(who, "edges", "--region", "mikkeli", *words)

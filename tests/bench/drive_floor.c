@@ -46,11 +46,11 @@ static void publish(bench_publisher_t *p)
     free(event);
 }
 
-/* The fan-out endpoint has a suffix; the broker greets each reader. */
+/* The fan-out is a socket in the folder; the broker greets each reader. */
 static void follow(bench_reader_t *r)
 {
     char endpoint[256];
-    snprintf(endpoint, sizeof endpoint, "%s-out", bench.endpoint);
+    snprintf(endpoint, sizeof endpoint, "ipc://%s/out", bench.folder);
     void *s = open_socket(ZMQ_SUB, endpoint);
     zmq_msg_t m;
     zmq_msg_init(&m);

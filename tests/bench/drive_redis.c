@@ -8,7 +8,7 @@
 
 static redisContext *connect_redis(void)
 {
-    redisContext *c = redisConnectUnix(bench.endpoint);
+    redisContext *c = redisConnect("127.0.0.1", atoi(bench.endpoint));
     if (!c || c->err)
         bench_die("redis: %s", c ? c->errstr : "no memory");
     return c;

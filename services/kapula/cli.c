@@ -155,7 +155,8 @@ static int read_answer(kap_cli_t *cli, kap_span_t frame, bool quietly, const kap
     const char *why = "no payload";
     if (!node)
         return kap_cli_fail(KAP_EXIT_REFUSED, "out of memory");
-    if (kap_bins_next(&frame, &bin) != 1 || kap_mp_read(bin, cli->arena, node, &why) != KAP_OK)
+    if (kap_bins_next(&frame, &bin) != 1 ||
+        kap_mp_read_answer(bin, cli->arena, node, &why) != KAP_OK)
         return kap_cli_fail(KAP_EXIT_REFUSED, "an answer that cannot be read: %s", why);
     const kap_mp_t *error = kap_mp_get(node, "error");
     kap_span_t sentence = kap_mp_get_str(error, "sentence");

@@ -229,9 +229,11 @@ int64_t kap_calendar_working_ms(int64_t from_ms, int64_t to_ms, const kap_closur
 /* The first day by whose end working_ms have passed; the last day there is when none. */
 static int32_t day_reaching(int64_t from_ms, int64_t working_ms, const kap_closures_t *closures)
 {
-    int64_t least = working_ms / KAP_WORKING_DAY_MS; /* days cannot hold more */
+    int64_t weeks = working_ms / KAP_WORKING_DAY_MS / 5; /* that many are needed, but for 3 days */
     int32_t last = days_of(9999, 12, 31), low = kap_days_of(KAP_ZONE_HELSINKI, from_ms), high = low;
-    for (int64_t step = least + 2; high < last; step *= 2) {
+    if (weeks > 0 && weeks < (last - low) / 7)
+        high = low += (int32_t)weeks * 7 - 3;
+    for (int64_t step = 4; high < last; step *= 2) {
         high = step > last - low ? last : low + (int32_t)step;
         int64_t start = kap_days_start_ms(KAP_ZONE_HELSINKI, high);
         if (kap_calendar_working_ms(from_ms, start, closures) >= working_ms)

@@ -30,15 +30,16 @@ static void add(line_t *line, const char *name, const char *value)
     line->values[line->count++] = value;
 }
 
-/* NAME=VALUE, with a prefix before the name. */
-static void add_pair(line_t *line, const char *prefix, const char *pair)
+/* NAME=VALUE. */
+static void add_pair(line_t *line, const char *pair)
 {
     const char *equals = strchr(pair, '=');
-    char *name = NULL;
+    char *name;
     if (!equals || equals == pair)
         exit(kap_cli_fail(KAP_EXIT_USAGE, "%s: say NAME=VALUE", pair));
-    if (asprintf(&name, "%s%.*s", prefix, (int)(equals - pair), pair) < 0)
-        abort();
+    name = strndup(pair, (size_t)(equals - pair));
+    if (!name)
+        exit(kap_cli_fail(KAP_EXIT_REFUSED, "out of memory"));
     line->owned[line->owned_count++] = name;
     add(line, name, equals + 1);
 }
@@ -48,10 +49,10 @@ static error_t on_option(int key, char *value, struct argp_state *state)
     line_t *line = state->input;
     switch (key) {
     case 'F':
-        add_pair(line, "", value);
+        add_pair(line, value);
         return 0;
     case 'C':
-        add_pair(line, "customer.", value);
+        add_pair(line, value);
         return 0;
     case 'K':
         line->key = value;
@@ -87,14 +88,6 @@ static const struct argp_option common_options[] = {
     {0}};
 static const struct argp common = {common_options, on_option, 0, 0, 0, 0, 0};
 static const struct argp_child children[] = {{&common, 0, "", 0}, {0}};
-
-static void parse(line_t *line, const struct argp *argp, int argc, char **argv)
-{
-    static char name[64];
-    snprintf(name, sizeof name, "kapula %s", argv[0]);
-    argv[0] = name;
-    argp_parse(argp, argc, argv, 0, NULL, line);
-}
 
 static void put_request(kap_buf_t *map, const line_t *line)
 {
@@ -230,7 +223,7 @@ int kap_cmd_refer(kap_cli_t *cli, int argc, char **argv)
     static const struct argp argp = {
         options, on_option, "", "Hands a customer to another organisation.", children, 0, 0};
     line_t line = {.verb = "refer", .fields = refer_fields};
-    parse(&line, &argp, argc, argv);
+    kap_cli_parse(&argp, argc, argv, &line);
     return say(cli, &line);
 }
 
@@ -294,7 +287,7 @@ int kap_cmd_answer(kap_cli_t *cli, int argc, char **argv)
         0,
         0};
     line_t line = {.fields = answer_fields, .words_wanted = 2};
-    parse(&line, &argp, argc, argv);
+    kap_cli_parse(&argp, argc, argv, &line);
     line.verb = line.words[1];
     settle_answer(&line);
     add(&line, "referral", line.words[0]);
@@ -322,7 +315,7 @@ int kap_cmd_tally(kap_cli_t *cli, int argc, char **argv)
         children, 0,
         0};
     line_t line = {.verb = "tally", .fields = tally_fields};
-    parse(&line, &argp, argc, argv);
+    kap_cli_parse(&argp, argc, argv, &line);
     return say(cli, &line);
 }
 
@@ -358,7 +351,7 @@ int kap_cmd_forum(kap_cli_t *cli, int argc, char **argv)
                      strcmp(argv[1], "clock") == 0))
         return kap_cmd_forum_view(cli, argc - 1, argv + 1);
     line_t line = {.verb = "forum", .fields = forum_fields, .words_wanted = 1};
-    parse(&line, &argp, argc, argv);
+    kap_cli_parse(&argp, argc, argv, &line);
     if (strcmp(line.words[0], "set") != 0)
         return kap_cli_fail(KAP_EXIT_USAGE, "forum %s: say set, list, show or clock",
                             line.words[0]);
@@ -404,7 +397,7 @@ int kap_cmd_meeting(kap_cli_t *cli, int argc, char **argv)
     if (argc > 1 && strcmp(argv[1], "list") == 0)
         return kap_cmd_meeting_view(cli, argc - 1, argv + 1);
     line_t line = {.fields = meeting_fields, .words_wanted = 1};
-    parse(&line, &argp, argc, argv);
+    kap_cli_parse(&argp, argc, argv, &line);
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (strcmp(words[i][0], line.words[0]) == 0)
             line.verb = words[i][1];
@@ -439,7 +432,7 @@ int kap_cmd_action(kap_cli_t *cli, int argc, char **argv)
     if (argc > 1 && strcmp(argv[1], "list") == 0)
         return kap_cmd_action_view(cli, argc - 1, argv + 1);
     line_t line = {.fields = action_fields, .words_wanted = 1};
-    parse(&line, &argp, argc, argv);
+    kap_cli_parse(&argp, argc, argv, &line);
     line.verb = strcmp(line.words[0], "agree") == 0  ? "action-agree"
                 : strcmp(line.words[0], "done") == 0 ? "action-done"
                                                      : NULL;
@@ -461,7 +454,7 @@ int kap_cmd_event(kap_cli_t *cli, int argc, char **argv)
         0,
         0};
     line_t line = {.verb = "report", .words_wanted = 1};
-    parse(&line, &argp, argc, argv);
+    kap_cli_parse(&argp, argc, argv, &line);
     add(&line, "type", line.words[0]);
     return say(cli, &line);
 }

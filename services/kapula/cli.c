@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "cli.h"
 
+#include <argp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -147,6 +148,32 @@ static int explain_silence(const kap_cli_t *cli, int rc)
                         kap_cli_is_local(cli) ? "node" : "broker");
 }
 
+int kap_cli_refused(kap_cli_t *cli, const kap_mp_t *error)
+{
+    kap_span_t sentence = kap_mp_get_str(error, "sentence"), field = kap_mp_get_str(error, "field");
+    kap_span_t code = kap_mp_get_str(error, "code");
+    const kap_mp_t *candidates = kap_mp_get(error, "candidates");
+    kap_buf_t line;
+    kap_buf_init(&line);
+    if (!kap_span_empty(field))
+        kap_buf_printf(&line, "%.*s: ", (int)field.size, (const char *)field.data);
+    kap_buf_append(&line, kap_span_empty(sentence) ? code : sentence);
+    for (uint32_t i = 0; candidates && candidates->kind == KAP_MP_ARRAY && i < candidates->count;
+         i++) {
+        kap_span_t id = kap_mp_item(candidates, i)->s, name = kap_cli_member_name(cli, id);
+        kap_buf_printf(&line, "%s%.*s", i ? ", " : ": ", (int)id.size, (const char *)id.data);
+        if (!kap_span_eq(id, name))
+            kap_buf_printf(&line, " (%.*s)", (int)name.size, (const char *)name.data);
+    }
+    for (size_t i = 0; i < line.size; i++) /* one line, whatever was said */
+        line.data[i] = line.data[i] < 0x20 ? ' ' : line.data[i];
+    kap_cli_fail(0, "%.*s", (int)line.size, (const char *)line.data);
+    kap_buf_fini(&line);
+    bool silent =
+        kap_span_eq_str(code, "local.unreachable") || kap_span_eq_str(code, "local.timeout");
+    return silent ? KAP_EXIT_UNREACHABLE : KAP_EXIT_REFUSED;
+}
+
 /* The one map of a payload frame that lies in the arena. */
 static int read_answer(kap_cli_t *cli, kap_span_t frame, bool quietly, const kap_mp_t **root)
 {
@@ -159,10 +186,8 @@ static int read_answer(kap_cli_t *cli, kap_span_t frame, bool quietly, const kap
         kap_mp_read_answer(bin, cli->arena, node, &why) != KAP_OK)
         return kap_cli_fail(KAP_EXIT_REFUSED, "an answer that cannot be read: %s", why);
     const kap_mp_t *error = kap_mp_get(node, "error");
-    kap_span_t sentence = kap_mp_get_str(error, "sentence");
     if (error && !quietly)
-        return kap_cli_fail(KAP_EXIT_REFUSED, "%.*s", (int)sentence.size,
-                            (const char *)sentence.data);
+        return kap_cli_refused(cli, error);
     *root = node;
     return 0;
 }
@@ -302,6 +327,14 @@ const char *kap_cli_region(kap_cli_t *cli, const char *given)
     if (!region)
         kap_cli_fail(0, "which region? Say --region NAME, or name one in the configuration");
     return region;
+}
+
+void kap_cli_parse(const struct argp *argp, int argc, char **argv, void *input)
+{
+    static char name[64];
+    snprintf(name, sizeof name, "kapula %s", argv[0]);
+    argv[0] = name;
+    argp_parse(argp, argc, argv, 0, NULL, input);
 }
 
 int kap_cli_width(void)

@@ -57,6 +57,10 @@ typedef int kap_command_fn(kap_cli_t *cli, int argc, char **argv);
 /* Prints one line for people and returns `code`. */
 int kap_cli_fail(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* An answer's {error}: its field, sentence and candidates in one line. KAP_EXIT_REFUSED; or
+ * KAP_EXIT_UNREACHABLE when a node says that it cannot reach its broker. */
+int kap_cli_refused(kap_cli_t *cli, const kap_mp_t *error);
+
 /* Reads the configuration (-c, else $XDG_CONFIG_HOME/kapula/kapula.conf, else
  * /etc/kapula/kapula.conf). 0, or KAP_EXIT_USAGE after saying why. Repeatable. */
 int kap_cli_configure(kap_cli_t *cli);
@@ -104,6 +108,15 @@ void kap_cli_print_json(const kap_mp_t *root, FILE *out);
 
 /* The same on one line, for feeds. */
 void kap_cli_print_json_line(const kap_mp_t *root, FILE *out);
+
+/* A JSON text as nodes in the arena, its strings copied there; a number with a fraction becomes its
+ * text. KAP_E_INVALID, KAP_E_NOMEM. */
+int kap_cli_read_json(kap_arena_t *arena, kap_span_t text, kap_mp_t *root);
+
+/* argp_parse of a subcommand, which errors and --help call `kapula NAME`. Exits when they are
+ * asked for or something is wrong. */
+struct argp;
+void kap_cli_parse(const struct argp *argp, int argc, char **argv, void *input);
 
 /* One CSV field by RFC 4180, quoted where needed. */
 void kap_cli_csv_field(FILE *out, kap_span_t text, bool last);

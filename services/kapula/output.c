@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "err.h"
 #include "ids.h"
 
 static bool ends_with(kap_span_t text, const char *end)
@@ -83,6 +84,78 @@ void kap_cli_print_json(const kap_mp_t *root, FILE *out)
 void kap_cli_print_json_line(const kap_mp_t *root, FILE *out)
 {
     dump(root, out, JSON_COMPACT);
+}
+
+/* Depth is bounded by jansson. */
+static int node_of(kap_arena_t *arena, const json_t *json, kap_mp_t *out);
+
+static int text_node(kap_arena_t *arena, kap_span_t text, kap_mp_t *out)
+{
+    *out = (kap_mp_t){.kind = KAP_MP_STR, .s = kap_arena_dup(arena, text)};
+    return out->s.data ? KAP_OK : KAP_E_NOMEM;
+}
+
+static int object_node(kap_arena_t *arena, const json_t *json, kap_mp_t *out)
+{
+    kap_mp_t *items = kap_arena_alloc(arena, (2 * json_object_size(json) + 1) * sizeof *items);
+    const char *name;
+    json_t *value;
+    int rc = items ? KAP_OK : KAP_E_NOMEM;
+    *out = (kap_mp_t){.kind = KAP_MP_MAP, .items = items};
+    json_object_foreach((json_t *)json, name, value)
+    {
+        if (rc == KAP_OK)
+            rc = text_node(arena, kap_span_str(name), &items[2 * (size_t)out->count]);
+        if (rc == KAP_OK)
+            rc = node_of(arena, value, &items[2 * (size_t)out->count + 1]);
+        out->count += rc == KAP_OK;
+    }
+    return rc;
+}
+
+static int array_node(kap_arena_t *arena, const json_t *json, kap_mp_t *out)
+{
+    kap_mp_t *items = kap_arena_alloc(arena, (json_array_size(json) + 1) * sizeof *items);
+    int rc = items ? KAP_OK : KAP_E_NOMEM;
+    *out = (kap_mp_t){.kind = KAP_MP_ARRAY, .items = items};
+    for (size_t i = 0; rc == KAP_OK && i < json_array_size(json); i++) {
+        rc = node_of(arena, json_array_get(json, i), &items[i]);
+        out->count += rc == KAP_OK;
+    }
+    return rc;
+}
+
+static int node_of(kap_arena_t *arena, const json_t *json, kap_mp_t *out)
+{
+    char number[64];
+    switch (json_typeof(json)) {
+    case JSON_OBJECT:
+        return object_node(arena, json, out);
+    case JSON_ARRAY:
+        return array_node(arena, json, out);
+    case JSON_STRING:
+        return text_node(arena, kap_span(json_string_value(json), json_string_length(json)), out);
+    case JSON_INTEGER:
+        *out = (kap_mp_t){.kind = KAP_MP_INT, .i = json_integer_value(json)};
+        return KAP_OK;
+    case JSON_REAL:
+        snprintf(number, sizeof number, "%.17g", json_real_value(json));
+        return text_node(arena, kap_span_str(number), out);
+    case JSON_NULL:
+        *out = (kap_mp_t){.kind = KAP_MP_NIL};
+        return KAP_OK;
+    default:
+        *out = (kap_mp_t){.kind = KAP_MP_BOOL, .b = json_is_true(json)};
+        return KAP_OK;
+    }
+}
+
+int kap_cli_read_json(kap_arena_t *arena, kap_span_t text, kap_mp_t *root)
+{
+    json_t *json = json_loadb((const char *)text.data, text.size, 0, NULL);
+    int rc = json ? node_of(arena, json, root) : KAP_E_INVALID;
+    json_decref(json);
+    return rc;
 }
 
 static void set_text(json_t *object, const char *name, kap_span_t text)

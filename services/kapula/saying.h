@@ -17,6 +17,11 @@ typedef struct {
 /* One JSON object: act, subject, referral, case, fate, log_seq, sentence. */
 void kap_cli_print_act(const kap_cli_act_t *act, FILE *out);
 
+/* The id that a person means: `text` itself, or, when it is the last part of a UUID as lists show
+ * it, the referral of this node that ends so. Lent from text or the cli's arena. 0 or an exit code
+ * after saying why. */
+int kap_cli_whole_id(kap_cli_t *cli, const char *text, const char **id);
+
 /* `forum list|show|clock`, `meeting list`, `action list`: argv[0] is the second word. */
 int kap_cmd_forum_view(kap_cli_t *cli, int argc, char **argv);
 int kap_cmd_meeting_view(kap_cli_t *cli, int argc, char **argv);

@@ -60,11 +60,18 @@ void kap_localpub_stop(kap_localpub_t **ref)
 int kap_localpub_json(const kap_received_t *received, bool with_contents, kap_buf_t *json)
 {
     char at[KAP_TIME_TEXT];
-    int rc = kap_cloudevents_json(received->event, true, json);
+    kap_span_t ends = received->event->ends;
+    int rc = kap_cloudevents_json(received->event, false, json);
     if (rc != KAP_OK)
         return rc;
     KAP_CHECK(json->size > 0 && json->data[json->size - 1] == '}');
     json->size--;
+    if (ends.size > KAP_LIMIT_SALT_BYTES) {
+        kap_buf_str(json, ",\"ends\":");
+        rc = kap_view_json(kap_span_sub(ends, KAP_LIMIT_SALT_BYTES, ends.size), json);
+        if (rc != KAP_OK)
+            return rc;
+    }
     kap_time_format_utc(received->committed_at_ms, at);
     kap_buf_printf(json,
                    ",\"kapula\":{\"seq\":%llu,\"log_seq\":%llu,\"committed_at\":\"%s\",\"own\":%s,"

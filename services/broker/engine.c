@@ -878,7 +878,7 @@ static int write_figures(kap_engine_t *e, bool due)
 }
 
 /* Writes everything and commits. */
-static int finish(kap_engine_t *e, const kap_engine_turn_t *turn, bool force_figures)
+static int finish(kap_engine_t *e, const kap_engine_turn_t *turn)
 {
     int rc = kap_book_error(e->book);
     bool due = false;
@@ -894,7 +894,7 @@ static int finish(kap_engine_t *e, const kap_engine_turn_t *turn, bool force_fig
     if (rc == KAP_OK)
         rc = kap_book_write(e->book);
     if (rc == KAP_OK) {
-        due = turn == NULL ? force_figures : figures_are_due(e, turn);
+        due = turn != NULL && figures_are_due(e, turn);
         rc = write_figures(e, due);
     }
     if (rc == KAP_OK)
@@ -1014,7 +1014,7 @@ int kap_engine_batch(kap_engine_t *e, kap_job_t *jobs, const kap_engine_turn_t *
         run_job(e, expired, &results[count]);
     for (kap_job_t *job = jobs; job != NULL && kap_book_error(e->book) == KAP_OK; job = job->next)
         run_job(e, job, &results[n++]);
-    rc = is_idle(e) ? skip(e) : finish(e, turn, false);
+    rc = is_idle(e) ? skip(e) : finish(e, turn);
     if (rc != KAP_OK) {
         kap_job_destroy(&expired);
         abandon(e);
@@ -1086,7 +1086,7 @@ static void replay_one(kap_engine_t *e, const kap_replayed_t *replayed, const ka
     enter(e, &judge, source, &events[at], logged->sequence, &judged);
 }
 
-int kap_engine_replay(kap_engine_t *e, const kap_replayed_t *replayed, uint32_t count, bool figures,
+int kap_engine_replay(kap_engine_t *e, const kap_replayed_t *replayed, uint32_t count,
                       uint64_t *differs)
 {
     int rc = begin(e, replayed[0].logged.committed_at);
@@ -1104,12 +1104,33 @@ int kap_engine_replay(kap_engine_t *e, const kap_replayed_t *replayed, uint32_t 
         rc = kap_book_error(e->book);
     }
     if (rc == KAP_OK)
-        rc = finish(e, NULL, figures);
+        rc = finish(e, NULL);
     if (rc != KAP_OK)
         abandon(e);
     else
         batch_drop(&e->batch);
     return rc;
+}
+
+int kap_engine_write_figures(kap_engine_t *e)
+{
+    int rc = begin(e, e->head.time);
+
+    if (rc != KAP_OK)
+        return rc;
+    rc = write_figures(e, true);
+    if (rc == KAP_OK)
+        rc = write_head(e->txn, &e->next);
+    if (rc == KAP_OK)
+        rc = kap_txn_commit(&e->txn);
+    if (rc != KAP_OK) {
+        abandon(e);
+        return rc;
+    }
+    kap_book_end(e->book, true);
+    batch_drop(&e->batch);
+    e->head = e->next;
+    return KAP_OK;
 }
 
 /* --- figures after a crash --- */

@@ -49,14 +49,17 @@ int kap_engine_batch(kap_engine_t *engine, kap_job_t *jobs, const kap_engine_tur
 size_t kap_batch_job_bytes(const kap_batch_t *batch);
 
 /* For a recount: enters events of one batch as they were decided. The verdicts are taken from the
- * log; *differs gets the first position whose machine now says otherwise (0: none). `figures`:
- * write them with this batch. */
+ * log; *differs gets the first position whose machine now says otherwise (0: none). Figures wait
+ * for kap_engine_write_figures, tallies too. */
 typedef struct {
     kap_logged_t logged;
     kap_span_t source;
 } kap_replayed_t;
 int kap_engine_replay(kap_engine_t *engine, const kap_replayed_t *events, uint32_t count,
-                      bool figures, uint64_t *differs);
+                      uint64_t *differs);
+
+/* Writes the figures that wait, at the head. */
+int kap_engine_write_figures(kap_engine_t *engine);
 
 /* Takes over the epoch (and so the chain's start) of the log that is recounted; before the first
  * event. */

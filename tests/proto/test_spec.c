@@ -10,6 +10,7 @@
 #include "frame.h"
 #include "hash.h"
 #include "ids.h"
+#include "meeting.h"
 #include "sample.h"
 
 #define SPEC KAP_TEST_SOURCE_DIR "/proto/SPEC.md"
@@ -219,6 +220,86 @@ Test(spec, says_the_states_and_transitions_of_a_referral)
                #ANSWER);
 #include "transitions.def"
 #undef KAP_TRANSITION
+    expect_end(at);
+}
+
+/* An event of a meeting by the member "m" that would be right in some state. */
+static void meeting_event(kap_event_type_t type, kap_event_t *ev)
+{
+    kap_event_builder_t b;
+    kap_buf_reset(&buf);
+    kap_buf_reset(&other);
+    kap_event_builder_begin(&b, type, KAP_SPAN("e"), KAP_SPAN("m/1"), 1, 2000, 2000);
+    kap_event_builder_set_span(&b, KAP_F_MEETING, KAP_SPAN("meeting"));
+    if (type == KAP_EV_MEETING_PLANNED || type == KAP_EV_MEETING_HELD) {
+        kap_event_builder_set_span(&b, KAP_F_REGION, KAP_SPAN("mikkeli"));
+        kap_event_builder_set_span(&b, KAP_F_FORUM_KIND, KAP_SPAN("working_group"));
+    }
+    if (type == KAP_EV_MEETING_PLANNED || type == KAP_EV_MEETING_MOVED) {
+        kap_event_builder_set_int(&b, KAP_F_STARTS_AT, 3000);
+    }
+    if (type == KAP_EV_MEETING_HELD) {
+        kap_event_builder_set_int(&b, KAP_F_TOPICS, 4);
+    }
+    if (type == KAP_EV_MEETING_ATTENDED) {
+        kap_event_builder_set_span(&b, KAP_F_MEMBER, KAP_SPAN("m"));
+        kap_event_builder_set_code(&b, KAP_F_PRESENT, KAP_ATTENDANCE_PRESENT);
+    }
+    sample_finish(&b, kap_span(NULL, 0), &buf, &other);
+    cr_assert_eq(kap_event_decode(kap_buf_span(&buf), kap_buf_span(&other), kap_span(NULL, 0),
+                                  arena, ev, NULL),
+                 KAP_OK);
+}
+
+/* The state after the event, or -2 when it is refused. `state` may be KAP_MEETING_NONE. */
+static int meeting_after(kap_event_type_t type, int state)
+{
+    kap_event_t ev;
+    kap_meeting_t before, after;
+    kap_effects_t fx;
+    kap_refusal_t why;
+    kap_meeting_facts_t facts = {.publisher = KAP_SPAN("m"),
+                                 .is_coordinator = true,
+                                 .in_region = true,
+                                 .region_known = true};
+    meeting_event(type, &ev);
+    kap_meeting_init(&before);
+    before.state = (int8_t)state;
+    before.owner = KAP_SPAN("m");
+    before.region = KAP_SPAN("mikkeli");
+    before.planned_at = before.first_planned_at = 1000;
+    const kap_meeting_t *known = state == KAP_MEETING_NONE ? NULL : &before;
+    int verdict = kap_meeting_judge(known, &ev, &facts, 5000, &after, &fx, &why);
+    bool accepted = verdict == KAP_VERDICT_ACCEPTED;
+    return accepted ? after.state : verdict == KAP_VERDICT_ALREADY_SO ? state : -2;
+}
+
+Test(spec, says_the_states_of_a_meeting_as_the_machine_has_them)
+{
+    static const kap_event_type_t types[] = {KAP_EV_MEETING_PLANNED, KAP_EV_MEETING_MOVED,
+                                             KAP_EV_MEETING_CANCELLED, KAP_EV_MEETING_HELD,
+                                             KAP_EV_MEETING_ATTENDED};
+    const char *at = table("### States of a meeting");
+    for (size_t t = 0; t < sizeof types / sizeof types[0]; t++) {
+        char from[200] = "", to[50] = "";
+        for (int state = KAP_MEETING_NONE; state < KAP_MEETING_COUNT; state++) {
+            int after = meeting_after(types[t], state);
+            bool repeated =
+                after == state &&
+                (state == KAP_MEETING_CANCELLED ||
+                 (types[t] != KAP_EV_MEETING_MOVED && types[t] != KAP_EV_MEETING_ATTENDED));
+            if (after == -2 || repeated) {
+                continue;
+            }
+            const char *name = kap_code_name(KAP_LIST_MEETING, state);
+            size_t n = strlen(from);
+            snprintf(from + n, sizeof from - n, "%s%s", n ? ", " : "", name ? name : "none");
+            snprintf(to, sizeof to, "%s", kap_code_name(KAP_LIST_MEETING, after));
+        }
+        bool same = types[t] == KAP_EV_MEETING_ATTENDED;
+        expect_row(&at, "| %s | %s | %s |", kap_event_type_name(types[t]), from,
+                   same ? "same" : to);
+    }
     expect_end(at);
 }
 

@@ -160,7 +160,7 @@ static void read_mesh(void)
 static const kap_event_type_t steps[] = {KAP_EV_REFERRAL_CREATED, KAP_EV_REFERRAL_DELIVERED,
                                          KAP_EV_REFERRAL_ACCEPTED, KAP_EV_REFERRAL_COMPLETED};
 
-static void set_created(kap_event_builder_t *b, long number, char *names)
+static void set_created(kap_event_builder_t *b, long number, const char *producer, char *names)
 {
     int region = (int)(number % REGIONS), from = (int)(number / REGIONS % MEMBERS);
     int to = (from + 1 + (int)(number / (REGIONS * MEMBERS)) % (MEMBERS - 1)) % MEMBERS;
@@ -168,7 +168,7 @@ static void set_created(kap_event_builder_t *b, long number, char *names)
     snprintf(region_name, 32, "bench-%d", region);
     snprintf(from_name, 32, "m%d", region * MEMBERS + from);
     snprintf(to_name, 32, "m%d", region * MEMBERS + to);
-    snprintf(whole, 48, "case-%ld", number);
+    snprintf(whole, 48, "case-%s-%ld", producer, number);
     kap_event_builder_set_code(b, KAP_F_KIND, KAP_KIND_TRANSFER);
     kap_event_builder_set_span(b, KAP_F_FROM, kap_span_str(from_name));
     kap_event_builder_set_span(b, KAP_F_TO, kap_span_str(to_name));
@@ -189,13 +189,13 @@ static void append_event(load_t *load, int publisher, long i, int64_t now, kap_b
     kap_random(salt, sizeof salt);
     memcpy(random, salt, sizeof random);
     kap_uuid_v7(now, random, id);
-    snprintf(referral, sizeof referral, "bench-referral-%020ld", number);
+    snprintf(referral, sizeof referral, "bench-%s-%08ld", strchr(load->source, '/') + 1, number);
     kap_event_builder_begin(&b, steps[step], kap_span_str(id), kap_span_str(load->source),
                             (uint64_t)i + 1, now, now);
     kap_event_builder_set_subject(&b, kap_span_str(referral));
     kap_event_builder_set_span(&b, KAP_F_REFERRAL, kap_span_str(referral));
     if (step == 0)
-        set_created(&b, number, names);
+        set_created(&b, number, strchr(load->source, '/') + 1, names);
     if (step == 3)
         kap_event_builder_set_code(&b, KAP_F_OUTCOME, KAP_OUTCOME_HANDLED);
     kap_buf_reset(&scratch[0]);

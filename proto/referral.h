@@ -15,10 +15,8 @@
 #include "event.h"
 #include "span.h"
 
-#define KAP_REFERRAL_NO_TIME          INT64_MIN /* a time that is not there */
-#define KAP_REFERRAL_NO_SPAN_MS       (-1)      /* a duration that is not there */
-#define KAP_REFERRAL_DAYS_DEFAULT     10        /* target: working days, answer and contact */
-#define KAP_REFERRAL_UNDELIVERED_DAYS 30
+#define KAP_REFERRAL_NO_TIME    INT64_MIN /* a time that is not there */
+#define KAP_REFERRAL_NO_SPAN_MS (-1)      /* a duration that is not there */
 
 /* A state is a code of the list STATE (KAP_STATE_CREATED ...), or none. */
 #define KAP_STATE_NONE (-1)
@@ -110,9 +108,10 @@ typedef struct {
     bool to_known;       /* created: `to` is a member, valid now (not needed for external:) */
     bool to_in_region;   /* created: the recipient lists the region or is national */
     bool internal;       /* created: both ends of one organisation */
-    bool recipient_is_authority;        /* declined: by the recipient's actor type */
-    uint16_t answer_days, contact_days; /* targets of the region in working days; 0 = default */
-    const kap_closures_t *closures;     /* the recipient's; may be NULL */
+    bool recipient_is_authority; /* declined: by the recipient's actor type */
+    uint16_t answer_days,
+        contact_days; /* targets of the region in working days; 0 = ANSWER_WORKING_DAYS */
+    const kap_closures_t *closures; /* the recipient's; may be NULL */
     /* created */
     uint32_t case_size; /* referrals the case has already */
     bool parent_known, parent_voided, parent_same_case, parent_to_is_sender;

@@ -18,10 +18,11 @@
 #include "loop.h"
 
 #define KAP_PUBLISH_EVENTS 256
-#define KAP_PUBLISH_WINDOW 8
+#define KAP_PUBLISH_WINDOW 24
 
-/* A request is closed at this size, too: well below one frame's limit. */
-#define KAP_PUBLISH_BYTES (256 * 1024)
+/* A request is closed at this size, too: a full window stays below what a broker holds unjudged of
+ * one member (4 MiB by default). */
+#define KAP_PUBLISH_BYTES (128 * 1024)
 
 /* How long a broker may go on saying "later" without taking one event. */
 #define KAP_PUBLISH_STALL_MS 60000

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "logmap.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,7 +37,10 @@ typedef struct {
     bool hashed;
 } name_t;
 
+/* A referral's id, kept for the events that name it. */
 typedef struct {
+    uint64_t k; /* 0: none yet */
+    size_t case_index;
     char text[KAP_LIMIT_ID_BYTES + 1];
     kap_span_t id;
 } referral_id_t;
@@ -63,6 +65,8 @@ struct kap_logmap {
     uint64_t k;     /* the referral's number in its case, from 1 */
     size_t note_at; /* event of the case that is noted next */
 
+    referral_id_t ids[3]; /* of the referrals before, at and after k */
+
     /* the event just built */
     kap_event_builder_t builder;
     kap_buf_t open, ends;
@@ -71,17 +75,20 @@ struct kap_logmap {
 
 /* --- names --- */
 
-kap_span_t kap_logmap_id(kap_span_t name, char room[KAP_LOGMAP_ID_TEXT], bool *hashed)
+static kap_span_t hash_text(kap_span_t name, char room[KAP_LOGMAP_ID_TEXT])
 {
     uint8_t hash[KAP_HASH_BYTES];
 
-    *hashed = name.size > KAP_LIMIT_ID_BYTES || kap_referral_is_external(name);
-    if (!*hashed)
-        return name;
     kap_hash256(hash, &name, 1);
     room[0] = '#';
     kap_hex_encode(hash, sizeof hash, room + 1);
     return kap_span(room, 1 + 2 * sizeof hash);
+}
+
+kap_span_t kap_logmap_id(kap_span_t name, char room[KAP_LOGMAP_ID_TEXT], bool *hashed)
+{
+    *hashed = name.size > KAP_LIMIT_ID_BYTES || kap_referral_is_external(name);
+    return *hashed ? hash_text(name, room) : name;
 }
 
 static void name_of(name_t *name, kap_span_t full)
@@ -89,24 +96,41 @@ static void name_of(name_t *name, kap_span_t full)
     name->id = kap_logmap_id(full, name->room, &name->hashed);
 }
 
-/* The case's id and "#k"; a case id that leaves no room for that is hashed here, too. */
-static void referral_id(referral_id_t *out, kap_span_t case_id, uint64_t k)
+/* "#k"; returns its length. */
+static size_t number_text(uint64_t k, char out[24])
 {
+    char digits[20];
+    size_t n = 0, size = 0;
+
+    do
+        digits[n++] = (char)('0' + k % 10);
+    while ((k /= 10) > 0);
+    out[size++] = '#';
+    while (n > 0)
+        out[size++] = digits[--n];
+    return size;
+}
+
+/* The id of the case's referral k: the case's id and "#k"; a case id that leaves no room for that
+ * is hashed here, too. Lent until the id of another three referrals away is asked for. */
+static kap_span_t referral_id(kap_logmap_t *map, uint64_t k)
+{
+    referral_id_t *slot = &map->ids[k % 3];
     char number[24];
-    int digits = snprintf(number, sizeof number, "#%" PRIu64, k);
     name_t name;
 
-    name_of(&name, case_id);
-    if (name.id.size + (size_t)digits > KAP_LIMIT_ID_BYTES) {
-        uint8_t hash[KAP_HASH_BYTES];
-        kap_hash256(hash, &case_id, 1);
-        name.room[0] = '#';
-        kap_hex_encode(hash, sizeof hash, name.room + 1);
-        name.id = kap_span(name.room, 1 + 2 * sizeof hash);
-    }
-    memcpy(out->text, name.id.data, name.id.size);
-    memcpy(out->text + name.id.size, number, (size_t)digits);
-    out->id = kap_span(out->text, name.id.size + (size_t)digits);
+    if (slot->k == k && slot->case_index == map->case_index)
+        return slot->id;
+    size_t digits = number_text(k, number);
+    name_of(&name, map->c.id);
+    if (name.id.size + digits > KAP_LIMIT_ID_BYTES)
+        name.id = hash_text(map->c.id, name.room);
+    memcpy(slot->text, name.id.data, name.id.size);
+    memcpy(slot->text + name.id.size, number, digits);
+    slot->id = kap_span(slot->text, name.id.size + digits);
+    slot->k = k;
+    slot->case_index = map->case_index;
+    return slot->id;
 }
 
 /* --- life --- */
@@ -475,12 +499,10 @@ static int build_closed(kap_logmap_t *map)
 
 static int build_created(kap_logmap_t *map)
 {
-    referral_id_t id, parent;
     name_t from, to, case_id;
     kap_span_t from_name = kap_eventlog_actor(map->log, map->from.actor);
     kap_span_t to_name = kap_eventlog_actor(map->log, map->to.actor);
 
-    referral_id(&id, map->c.id, map->k);
     name_of(&from, from_name);
     name_of(&to, to_name);
     name_of(&case_id, map->c.id);
@@ -488,7 +510,7 @@ static int build_created(kap_logmap_t *map)
     if (map->k > 1)
         kap_event_builder_set_group(&map->builder, kap_span(map->group, KAP_UUID_TEXT - 1));
     kap_event_builder_set_code(&map->builder, KAP_F_KIND, KAP_KIND_TRANSFER);
-    set_span(map, KAP_F_REFERRAL, id.id);
+    set_span(map, KAP_F_REFERRAL, referral_id(map, map->k));
     set_span(map, KAP_F_FROM, from.id);
     set_span(map, KAP_F_TO, to.id);
     kap_event_builder_set_code(&map->builder, KAP_F_SERVICE, KAP_SERVICE_OTHER);
@@ -501,46 +523,34 @@ static int build_created(kap_logmap_t *map)
     set_span(map, KAP_F_CASE, case_id.id);
     if (case_id.hashed)
         set_span(map, KAP_F_CASE_NAME, map->c.id);
-    if (map->k > 1) {
-        referral_id(&parent, map->c.id, map->k - 1);
-        set_span(map, KAP_F_PARENT, parent.id);
-    }
+    if (map->k > 1)
+        set_span(map, KAP_F_PARENT, referral_id(map, map->k - 1));
     return finish(map);
 }
 
 /* An event that says nothing but which referral. */
 static int build_plain(kap_logmap_t *map, kap_event_type_t type, uint64_t k, int64_t ms)
 {
-    referral_id_t id;
-
-    referral_id(&id, map->c.id, k);
     begin(map, type, ms);
-    set_span(map, KAP_F_REFERRAL, id.id);
+    set_span(map, KAP_F_REFERRAL, referral_id(map, k));
     return finish(map);
 }
 
 static int build_redirected(kap_logmap_t *map)
 {
-    referral_id_t id, next;
-
-    referral_id(&id, map->c.id, map->k);
-    referral_id(&next, map->c.id, map->k + 1);
     begin(map, KAP_EV_REFERRAL_REDIRECTED, map->to.last_ms);
     memcpy(map->group, map->id, sizeof map->group);
     kap_event_builder_set_group(&map->builder, kap_span(map->group, KAP_UUID_TEXT - 1));
-    set_span(map, KAP_F_REFERRAL, id.id);
+    set_span(map, KAP_F_REFERRAL, referral_id(map, map->k));
     kap_event_builder_set_code(&map->builder, KAP_F_REASON, KAP_DECLINE_OTHER);
-    set_span(map, KAP_F_NEXT, next.id);
+    set_span(map, KAP_F_NEXT, referral_id(map, map->k + 1));
     return finish(map);
 }
 
 static int build_completed(kap_logmap_t *map)
 {
-    referral_id_t id;
-
-    referral_id(&id, map->c.id, map->k);
     begin(map, KAP_EV_REFERRAL_COMPLETED, map->to.last_ms);
-    set_span(map, KAP_F_REFERRAL, id.id);
+    set_span(map, KAP_F_REFERRAL, referral_id(map, map->k));
     kap_event_builder_set_code(&map->builder, KAP_F_OUTCOME, KAP_OUTCOME_HANDLED);
     return finish(map);
 }

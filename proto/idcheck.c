@@ -3,7 +3,7 @@
 
 #include "clock.h"
 
-enum { DATE_DIGITS = 6, NUMBER_DIGITS = 3, NUMBER_FIRST = 2 };
+enum { DATE_DIGITS = 6, NUMBER_DIGITS = 3, NUMBER_FIRST = 2, CODE_BYTES = 11 };
 
 static bool is_digit(uint8_t c)
 {
@@ -116,16 +116,32 @@ static size_t code_at(kap_span_t text)
     return text.size > size && is_word(text.data[size]) ? 0 : size;
 }
 
+/* Digits are compared from the right: where one fails, no code begins up to there. */
+static size_t skip_to(kap_span_t text, size_t at)
+{
+    while (at + CODE_BYTES <= text.size) {
+        size_t digit = DATE_DIGITS;
+        while (digit > 0 && is_digit(text.data[at + digit - 1])) {
+            digit--;
+        }
+        if (digit == 0) {
+            return at;
+        }
+        at += digit;
+    }
+    return text.size;
+}
+
 bool kap_personal_code_in(kap_span_t text, kap_span_t *where)
 {
-    for (size_t i = 0; i + DATE_DIGITS + 1 + NUMBER_DIGITS < text.size; i++) {
-        if (!is_digit(text.data[i]) || (i > 0 && is_word(text.data[i - 1]))) {
+    for (size_t at = skip_to(text, 0); at < text.size; at = skip_to(text, at + 1)) {
+        if (at > 0 && is_word(text.data[at - 1])) {
             continue;
         }
-        size_t size = code_at(kap_span_sub(text, i, text.size));
+        size_t size = code_at(kap_span_sub(text, at, text.size));
         if (size > 0) {
             if (where) {
-                *where = kap_span_sub(text, i, size);
+                *where = kap_span_sub(text, at, size);
             }
             return true;
         }

@@ -3,6 +3,7 @@
 
 #include "err.h"
 #include "hash.h"
+#include "idcheck.h"
 #include "value.h"
 
 enum { HASH = KAP_LIMIT_HASH_BYTES };
@@ -268,6 +269,21 @@ static uint16_t decode(decoder_t *d, kap_event_type_t *type)
     return wrong ? wrong : read_data(d, row);
 }
 
+/* A personal identity code in any text refuses the event, whoever sends it. */
+static void refuse_personal_code(decoder_t *d)
+{
+    kap_event_t *ev = d->ev;
+    ev->values = d->values;
+    ev->value_count = d->value_count;
+    int field = kap_personal_code_in_event(ev);
+    if (field >= 0) {
+        ev->refusal.number = KAP_REFUSAL_MALFORMED_PERSONAL_ID;
+        ev->refusal.field = (uint16_t)field;
+        ev->values = NULL;
+        ev->value_count = 0;
+    }
+}
+
 int kap_event_decode(kap_span_t open, kap_span_t ends, kap_span_t sealed, kap_arena_t *arena,
                      kap_event_t *ev, kap_refusal_t *why)
 {
@@ -276,6 +292,9 @@ int kap_event_decode(kap_span_t open, kap_span_t ends, kap_span_t sealed, kap_ar
     *ev = (kap_event_t){.open = open, .ends = ends, .sealed = sealed};
     kap_content_hash(open, ev->content_hash);
     ev->refusal.number = decode(&d, &type);
+    if (!ev->refusal.number) {
+        refuse_personal_code(&d);
+    }
     if (ev->refusal.number) {
         if (why) {
             *why = ev->refusal;

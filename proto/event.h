@@ -57,7 +57,8 @@ typedef struct {
     uint32_t value_count;
 } kap_event_t;
 
-/* Decodes and checks: encoding, envelope, part hashes, required fields, types and bounds.
+/* Decodes and checks: encoding, envelope, part hashes, required fields, types and bounds, and
+ * that no text holds a personal identity code (idcheck.h).
  * Unknown attributes and fields are ignored. An empty ends or sealed span where the open
  * part binds one: the part was cut; its fields are absent and not required (see
  * kap_event_is_whole). KAP_E_INVALID: *ev has type KAP_EV_NONE, its bytes, hashes and as

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 
 #include "err.h"
-#include "idcheck.h"
 #include "mp.h"
 #include "world.h"
 
@@ -505,11 +504,6 @@ static void finish(run_t *run, kap_event_builder_t *b, kap_event_t *ev)
     kap_buf_fini(&ends);
     rc = kap_event_decode(open_bytes, ends_bytes, kap_span("", 0), arena, ev, NULL);
     KAP_CHECK(rc == KAP_OK || rc == KAP_E_INVALID);
-    int field = rc == KAP_OK ? kap_personal_code_in_event(ev) : -1;
-    if (field >= 0) { /* as the broker does */
-        ev->type = KAP_EV_NONE;
-        ev->refusal = (kap_refusal_t){KAP_REFUSAL_MALFORMED_PERSONAL_ID, (uint16_t)field};
-    }
 }
 
 /* The child of a redirect takes what it is not told from the one redirected. */

@@ -51,6 +51,7 @@ typedef struct {
     uint32_t next_req;
     kap_msg_t *inbox[64];
     size_t inbox_count;
+    uint64_t dropped; /* the oldest answers make room */
     bool up, refused, got;
 } asker_t;
 
@@ -64,7 +65,7 @@ void asker_fini(asker_t *asker);
 /* A header with a fresh request id. */
 kap_header_t asker_header(asker_t *asker, kap_verb_t verb);
 void asker_send(asker_t *asker, const kap_header_t *header, const kap_span_t frames[], size_t n);
-/* The answer to `header`, within `ms`; NULL when there is none. It lives until fini. */
+/* The answer to `header`, within `ms`; NULL when there is none. It lives until 64 others came. */
 const kap_msg_t *asker_answer(asker_t *asker, const kap_header_t *header, int64_t ms,
                               kap_header_t *answer);
 
@@ -84,7 +85,7 @@ typedef struct {
 typedef struct {
     uint16_t refusal; /* of an ERROR answer */
     kap_events_head_t head;
-    asker_event_t events[512];
+    asker_event_t events[1024];
     size_t count;
 } asker_events_t;
 

@@ -15,8 +15,8 @@ typedef struct {
     const char *names[FIELD_MAX], *values[FIELD_MAX]; /* lent from argv */
     char *owned[FIELD_MAX];                           /* names cut out of NAME=VALUE */
     int count, owned_count;
-    const char *key;
-    bool no_wait, dry;
+    const char *key, *file;
+    bool no_wait, dry, of_referral;
     const char *const *fields; /* by option key */
     const char *words[3];      /* positional */
     int word_count, words_wanted;
@@ -44,14 +44,12 @@ static void add_pair(line_t *line, const char *pair)
     add(line, name, equals + 1);
 }
 
-static error_t on_option(int key, char *value, struct argp_state *state)
+/* Options of every act. */
+static error_t on_common(int key, char *value, struct argp_state *state)
 {
     line_t *line = state->input;
     switch (key) {
     case 'F':
-        add_pair(line, value);
-        return 0;
-    case 'C':
         add_pair(line, value);
         return 0;
     case 'K':
@@ -63,6 +61,24 @@ static error_t on_option(int key, char *value, struct argp_state *state)
     case 'D':
         line->dry = true;
         return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static error_t on_option(int key, char *value, struct argp_state *state)
+{
+    line_t *line = state->input;
+    switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = line;
+        return 0;
+    case 'C':
+        add_pair(line, value);
+        return 0;
+    case 'f':
+        line->file = value;
+        return 0;
     case ARGP_KEY_ARG:
         if (line->word_count == line->words_wanted)
             return ARGP_ERR_UNKNOWN;
@@ -73,7 +89,7 @@ static error_t on_option(int key, char *value, struct argp_state *state)
             argp_error(state, "something is missing; see --help");
         return 0;
     default:
-        if (key < FIRST_FIELD)
+        if (key < FIRST_FIELD || key >= FIRST_FIELD + FIELD_MAX)
             return ARGP_ERR_UNKNOWN;
         add(line, line->fields[key - FIRST_FIELD], value ? value : "true");
         return 0;
@@ -86,27 +102,27 @@ static const struct argp_option common_options[] = {
     {"no-wait", 'N', 0, 0, "Do not wait for the broker's verdict", 0},
     {"dry-run", 'D', 0, 0, "Judge only; say nothing", 0},
     {0}};
-static const struct argp common = {common_options, on_option, 0, 0, 0, 0, 0};
+static const struct argp common = {common_options, on_common, 0, 0, 0, 0, 0};
 static const struct argp_child children[] = {{&common, 0, "", 0}, {0}};
 
-static void put_request(kap_buf_t *map, const line_t *line)
+void kap_cli_put_act(kap_buf_t *map, const kap_cli_say_t *say)
 {
-    kap_mp_put_map(map, 2 + (line->key != NULL) + line->dry);
+    kap_mp_put_map(map, 2u + (say->key != NULL) + say->dry);
     kap_mp_put_cstr(map, "verb");
-    kap_mp_put_cstr(map, line->verb);
-    if (line->key) {
+    kap_mp_put_cstr(map, say->verb);
+    if (say->key) {
         kap_mp_put_cstr(map, "key");
-        kap_mp_put_cstr(map, line->key);
+        kap_mp_put_cstr(map, say->key);
     }
-    if (line->dry) {
+    if (say->dry) {
         kap_mp_put_cstr(map, "try");
         kap_mp_put_bool(map, true);
     }
     kap_mp_put_cstr(map, "fields");
-    kap_mp_put_map(map, (uint32_t)line->count);
-    for (int i = 0; i < line->count; i++) {
-        kap_mp_put_cstr(map, line->names[i]);
-        kap_mp_put_cstr(map, line->values[i]);
+    kap_mp_put_map(map, (uint32_t)say->count);
+    for (int i = 0; i < say->count; i++) {
+        kap_mp_put_cstr(map, say->names[i]);
+        kap_mp_put_cstr(map, say->values[i]);
     }
 }
 
@@ -127,22 +143,33 @@ static int await_fate(kap_cli_t *cli, const kap_mp_t *answer, const kap_mp_t **f
     return code;
 }
 
-static int print_fate(kap_cli_t *cli, const kap_mp_t *answer, const kap_mp_t *fate, bool dry)
+static int print_fate(kap_cli_t *cli, const line_t *line, const kap_mp_t *answer,
+                      const kap_mp_t *fate)
 {
     kap_span_t word = kap_mp_get_str(fate, "fate"), sentence = kap_mp_get_str(fate, "sentence");
-    kap_span_t subject = kap_mp_get_str(answer, "subject"), whole = kap_mp_get_str(answer, "case");
+    kap_span_t subject = kap_mp_get_str(answer, "subject");
     int64_t seq = kap_mp_get_int(fate, "log_seq", 0);
     bool refused = kap_span_eq_str(word, "refused");
+    if (line->dry)
+        word = kap_span_str("possible");
     if (cli->format == KAP_FORMAT_JSON) {
-        kap_cli_act_t act = {kap_mp_get_int(answer, "act", 0), subject, whole, word, seq, sentence};
+        kap_cli_act_t act = {.act = kap_mp_get_int(answer, "act", 0),
+                             .subject = subject,
+                             .whole = kap_mp_get_str(answer, "case"),
+                             .next = kap_mp_get_str(answer, "next"),
+                             .of_referral = line->of_referral,
+                             .fate = word,
+                             .log_seq = seq,
+                             .sentence = sentence};
         kap_cli_print_act(&act, stdout);
-        return refused ? KAP_EXIT_REFUSED : KAP_EXIT_DONE;
+        fflush(stdout);
     }
     if (refused)
-        return kap_cli_fail(KAP_EXIT_REFUSED, "%.*s", (int)sentence.size,
-                            (const char *)sentence.data);
+        return kap_cli_refused(cli, fate);
+    if (cli->format == KAP_FORMAT_JSON)
+        return KAP_EXIT_DONE;
     printf("%.*s: %.*s", (int)subject.size, (const char *)subject.data, (int)word.size,
-           dry ? "possible" : (const char *)word.data);
+           (const char *)word.data);
     if (seq > 0)
         printf(" at %lld", (long long)seq);
     printf("%s\n", kap_mp_get_bool(answer, "repeated", false) ? " (said before)" : "");
@@ -158,15 +185,21 @@ static int say(kap_cli_t *cli, line_t *line)
     if (code == 0 && !kap_cli_is_local(cli))
         code = kap_cli_fail(KAP_EXIT_USAGE, "only a member's node can say this: use its "
                                             "configuration (-c), not one of the broker");
+    kap_cli_say_t words = {.verb = line->verb,
+                           .key = line->key,
+                           .dry = line->dry,
+                           .names = line->names,
+                           .values = line->values,
+                           .count = line->count};
     kap_buf_init(&map);
-    put_request(&map, line);
+    kap_cli_put_act(&map, &words);
     if (code == 0)
         code = kap_cli_ask(cli, KAP_VERB_ACT, kap_buf_span(&map), 0, &answer);
     if (code == 0) {
         if (line->no_wait || line->dry || await_fate(cli, answer, &fate) != 0 ||
             kap_mp_get(fate, "error"))
             fate = answer;
-        code = print_fate(cli, answer, fate, line->dry);
+        code = print_fate(cli, line, answer, fate);
     }
     kap_buf_fini(&map);
     for (int i = 0; i < line->owned_count; i++)
@@ -179,6 +212,18 @@ static int say(kap_cli_t *cli, line_t *line)
     {                                                                                              \
         name, FIRST_FIELD + (row), argument, 0, help, 0                                            \
     }
+
+/* A disclosure without a ground of processing: that of public services, as --help says. */
+static void settle_basis(line_t *line)
+{
+    bool disclosure = false, ground = false;
+    for (int i = 0; i < line->count; i++) {
+        disclosure |= strcmp(line->names[i], "basis.disclosure") == 0;
+        ground |= strcmp(line->names[i], "basis.gdpr") == 0;
+    }
+    if (disclosure && !ground)
+        add(line, "basis.gdpr", "6.1.e");
+}
 
 static const char *const refer_fields[] = {"to",
                                            "service",
@@ -196,7 +241,8 @@ static const char *const refer_fields[] = {"to",
                                            "warm",
                                            "return_expected",
                                            "meeting",
-                                           "time"};
+                                           "time",
+                                           "basis.gdpr"};
 
 int kap_cmd_refer(kap_cli_t *cli, int argc, char **argv)
 {
@@ -218,12 +264,14 @@ int kap_cmd_refer(kap_cli_t *cli, int argc, char **argv)
         FIELD(14, "return-expected", 0, "The customer is expected back"),
         FIELD(15, "meeting", "ID", "The meeting it arose in"),
         FIELD(16, "time", "TIME", "When it happened; default: now"),
+        FIELD(17, "gdpr", "GROUND", "With --basis: 6.1.a, b, c, e (default) or f"),
         {"customer", 'C', "NAME=VALUE", 0, "Company, person, phone, email ... (sealed)", 0},
         {0}};
     static const struct argp argp = {
         options, on_option, "", "Hands a customer to another organisation.", children, 0, 0};
-    line_t line = {.verb = "refer", .fields = refer_fields};
+    line_t line = {.verb = "refer", .fields = refer_fields, .of_referral = true};
     kap_cli_parse(&argp, argc, argv, &line);
+    settle_basis(&line);
     return say(cli, &line);
 }
 
@@ -234,6 +282,18 @@ static const char *reason_field(const char *verb)
            : strcmp(verb, "void") == 0   ? "void_reason"
            : strcmp(verb, "hold") == 0   ? "hold_reason"
                                          : "reason";
+}
+
+static bool is_answer(const char *word)
+{
+    static const char *const words[] = {
+        "accept",       "decline",  "redirect", "contacted", "came",
+        "did-not-come", "complete", "hold",     "resume",    "withdraw",
+        "note",         "void",     "share",    "feedback",  "consent-withdrawn"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcmp(words[i], word) == 0)
+            return true;
+    return false;
 }
 
 /* The recipient and service of a redirect are the next referral's. */
@@ -253,9 +313,9 @@ static void settle_answer(line_t *line)
 }
 
 static const char *const answer_fields[] = {
-    "reason", "outcome", "detail",           "results",      "result",  "channel",
-    "note",   "to",      "service",          "expect_state", "advised", "role",
-    "scale",  "score",   "basis.disclosure", "time"};
+    "reason", "outcome", "detail",           "results",      "result",    "channel",
+    "note",   "to",      "service",          "expect_state", "advised",   "role",
+    "scale",  "score",   "basis.disclosure", "time",         "basis.gdpr"};
 
 int kap_cmd_answer(kap_cli_t *cli, int argc, char **argv)
 {
@@ -276,6 +336,7 @@ int kap_cmd_answer(kap_cli_t *cli, int argc, char **argv)
         FIELD(13, "score", "N", "feedback: from 1"),
         FIELD(14, "basis", "BASIS", "share: customer_consent, statute or not_secret"),
         FIELD(15, "time", "TIME", "When it happened; default: now"),
+        FIELD(16, "gdpr", "GROUND", "With --basis: 6.1.a, b, c, e (default) or f"),
         {0}};
     static const struct argp argp = {
         options,
@@ -286,11 +347,21 @@ int kap_cmd_answer(kap_cli_t *cli, int argc, char **argv)
         children,
         0,
         0};
-    line_t line = {.fields = answer_fields, .words_wanted = 2};
+    line_t line = {.fields = answer_fields, .words_wanted = 2, .of_referral = true};
+    const char *id;
     kap_cli_parse(&argp, argc, argv, &line);
     line.verb = line.words[1];
+    if (!is_answer(line.verb))
+        return kap_cli_fail(KAP_EXIT_USAGE, "answer %s: there is no answer %s; see --help",
+                            line.words[0], line.verb);
     settle_answer(&line);
-    add(&line, "referral", line.words[0]);
+    settle_basis(&line);
+    int code = kap_cli_configure(cli);
+    if (code == 0)
+        code = kap_cli_whole_id(cli, line.words[0], &id);
+    if (code != 0)
+        return code;
+    add(&line, "referral", id);
     return say(cli, &line);
 }
 
@@ -308,6 +379,7 @@ int kap_cmd_tally(kap_cli_t *cli, int argc, char **argv)
         FIELD(5, "kind", "KIND", "transfer, guidance or lead"),
         FIELD(6, "service", "SERVICE", "What for"),
         FIELD(7, "segment", "SEGMENT", "Which customers"),
+        {"file", 'f', "CSV", 0, "A sheet: a header of these names, then a row each", 0},
         {0}};
     static const struct argp argp = {
         options,  on_option,
@@ -316,7 +388,7 @@ int kap_cmd_tally(kap_cli_t *cli, int argc, char **argv)
         0};
     line_t line = {.verb = "tally", .fields = tally_fields};
     kap_cli_parse(&argp, argc, argv, &line);
-    return say(cli, &line);
+    return line.file ? kap_cli_tally_file(cli, line.file) : say(cli, &line);
 }
 
 static const char *const forum_fields[] = {"forum",   "forum_kind", "region",    "name",

@@ -49,6 +49,18 @@ int kap_cli_fail(int code, const char *format, ...)
     return code;
 }
 
+/* Messages of a reader, a line each. */
+static void tell(const kap_buf_t *messages)
+{
+    size_t from = 0;
+    for (size_t i = 0; i <= messages->size; i++)
+        if (i == messages->size || messages->data[i] == '\n') {
+            if (i > from)
+                kap_cli_fail(0, "%.*s", (int)(i - from), (const char *)messages->data + from);
+            from = i + 1;
+        }
+}
+
 /* The first of the usual places that exists; the last one, for its message, when none does. */
 static const char *usual_path(char *out, size_t size)
 {
@@ -74,7 +86,7 @@ int kap_cli_configure(kap_cli_t *cli)
     int rc = kap_conf_load(path, tables, &cli->conf, &messages);
     kap_span_t mesh = kap_span_str(rc == KAP_OK ? kap_conf_str(cli->conf, "mesh") : "");
     if (rc != KAP_OK)
-        kap_cli_fail(0, "%.*s", (int)messages.size, (const char *)messages.data);
+        tell(&messages);
     else if (kap_hex_decode(mesh, cli->mesh, sizeof cli->mesh) != KAP_OK)
         rc = kap_cli_fail(KAP_E_CONFIG, "%s: mesh: not 64 hex digits; `kapula keygen` prints it",
                           path);
@@ -103,7 +115,7 @@ static int read_keys(kap_cli_t *cli, uint8_t server_public[32])
     kap_buf_init(&messages);
     int rc = kap_curve_read(file, &cli->keys, &messages);
     if (rc != KAP_OK)
-        kap_cli_fail(0, "%.*s", (int)messages.size, (const char *)messages.data);
+        tell(&messages);
     kap_buf_fini(&messages);
     return rc == KAP_OK ? 0 : KAP_EXIT_USAGE;
 }

@@ -62,7 +62,9 @@ static error_t on_option(int key, char *value, struct argp_state *state)
         state->next = state->argc;
         return 0;
     case ARGP_KEY_NO_ARGS:
-        argp_state_help(state, stderr, ARGP_HELP_STD_HELP);
+        argp_state_help(state, stderr,
+                        ARGP_HELP_SHORT_USAGE | ARGP_HELP_LONG | ARGP_HELP_DOC |
+                            ARGP_HELP_EXIT_ERR);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -114,9 +116,10 @@ static char *list_commands(int key, const char *text, void *input)
     fputs("Commands:\n", memory);
     for (size_t i = 0; i < COMMANDS; i++)
         fprintf(memory, "  %-10s %s\n", commands[i].name, commands[i].help);
-    fputs("\n`kapula COMMAND --help` says more. Exit codes: 0 done, 1 refused or nothing usable,\n"
-          "2 usage or configuration, 3 not reachable or timed out.",
-          memory);
+    fputs(
+        "\n`kapula COMMAND --help` says more.\n\nExit codes: 0 done, 1 refused or nothing usable, "
+        "2 usage or\nconfiguration, 3 not reachable or timed out.",
+        memory);
     fclose(memory);
     return out;
 }

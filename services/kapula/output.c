@@ -169,7 +169,10 @@ void kap_cli_print_act(const kap_cli_act_t *act, FILE *out)
     json_t *object = json_object();
     json_object_set_new(object, "act", json_integer(act->act));
     set_text(object, "subject", act->subject);
+    if (act->of_referral)
+        set_text(object, "referral", act->subject);
     set_text(object, "case", act->whole);
+    set_text(object, "next", act->next);
     set_text(object, "fate", act->fate);
     if (act->log_seq > 0)
         json_object_set_new(object, "log_seq", json_integer(act->log_seq));

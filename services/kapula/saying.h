@@ -9,13 +9,30 @@
 typedef struct {
     int64_t act;
     kap_span_t subject, whole; /* the referral, meeting ...; the case of a referral, or empty */
+    kap_span_t next;           /* redirect: the referral that goes on */
+    bool of_referral;
     kap_span_t fate;
     int64_t log_seq;     /* 0 before it is committed */
     kap_span_t sentence; /* of a refusal */
 } kap_cli_act_t;
 
-/* One JSON object: act, subject, referral, case, fate, log_seq, sentence. */
+/* One JSON object: act, subject, referral, case, next, fate, log_seq, sentence. */
 void kap_cli_print_act(const kap_cli_act_t *act, FILE *out);
+
+/* An act as it is said: verb and named texts. */
+typedef struct {
+    const char *verb, *key; /* key: NULL or what makes a repetition harmless */
+    bool dry;               /* judge only */
+    const char *const *names, *const *values;
+    int count;
+} kap_cli_say_t;
+
+/* Appends the map of an ACT. */
+void kap_cli_put_act(kap_buf_t *map, const kap_cli_say_t *say);
+
+/* Says every row of a tally sheet (CSV with a header of field names). The same file again changes
+ * nothing. Refused rows are told with their line; the others count. Returns an exit code. */
+int kap_cli_tally_file(kap_cli_t *cli, const char *path);
 
 /* The id that a person means: `text` itself, or, when it is the last part of a UUID as lists show
  * it, the referral of this node that ends so. Lent from text or the cli's arena. 0 or an exit code

@@ -517,12 +517,13 @@ kap_node_t *rig_node_open(rig_t *rig, int member, const kap_actor_t *actor, cons
                    "member = \"%s\";\nbroker: { endpoint = \"%s\"; public_key = \"%s\"; };\n"
                    "keys: { curve = \"%s-curve.key\"; sealing = \"%s-seal.key\"; "
                    "signing = \"%s-sign.key\"; pseudonym = \"pseudonym.key\"; };\n"
-                   "directory = \"directory.json\";\nstore: { path = \"%s-store\"; };\n"
+                   "directory = \"directory.json\";\nstore: { path = \"%s-store\"; %s };\n"
                    "local: { directory = \"%s-local\"; };\n"
-                   "uplink: { timeout = \"500ms\"; pause = \"10ms\"; };\n%s\n",
+                   "uplink: { timeout = \"500ms\"; pause = \"10ms\"; %s };\n%s\n",
                    id,
                    rig->broker->endpoint[16] == '*' ? "tcp://127.0.0.1:1" : rig->broker->endpoint,
-                   key, id, id, id, id, id, more ? more : "");
+                   key, id, id, id, id, rig->store_more ? rig->store_more : "", id,
+                   rig->uplink_more ? rig->uplink_more : "", more ? more : "");
     snprintf(name, sizeof name, "%s/node.conf", rig->dir);
     kap_node_conf_tables(actor, tables);
     cr_assert_eq(kap_conf_parse(name, kap_buf_span(&text), tables, &rig->confs[member], &messages),

@@ -68,6 +68,7 @@ typedef struct {
     rig_broker_t *broker;
     kap_conf_t *confs[RIG_MEMBERS];
     kap_node_t *nodes[RIG_MEMBERS];
+    const char *store_more, *uplink_more; /* further keys of these groups, or NULL */
 } rig_t;
 
 rig_t *rig_new(void);

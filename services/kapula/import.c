@@ -316,8 +316,11 @@ static int check_args(int argc, char **argv)
 
 int kap_cmd_import(kap_cli_t *cli, int argc, char **argv)
 {
+    if (argc == 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-?"))) {
+        kap_importargs_help(stdout);
+        return KAP_EXIT_DONE;
+    }
     int code = check_args(argc, argv);
-
     if (!code)
         code = kap_cli_configure(cli);
     if (code)

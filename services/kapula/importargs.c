@@ -11,20 +11,50 @@
 
 #define NAME_BYTES 100
 
-enum { INTO = 256, ACTOR, MISSING, CASE, TIME, DELIMITER, ZONE, MAX_SKIPPED, STRICT };
+/* OPTION(NAME, "name", "argument" or NULL, "help") */
+#define OPTIONS(OPTION)                                                                            \
+    OPTION(INTO, "into", "NAME", "the archive's name; not a region's id")                          \
+    OPTION(ACTOR, "actor", "KEY", "attribute or column that names who acted: org:resource")        \
+    OPTION(MISSING, "missing", "VALUE", "a value that means \"no actor\"; may be repeated")        \
+    OPTION(CASE, "case", "KEY", "attribute or column of the case [concept:name]")                  \
+    OPTION(TIME, "time", "KEY", "attribute or column of the time [time:timestamp]")                \
+    OPTION(DELIMITER, "delimiter", "C", "the file is CSV with this delimiter; `tab` [,]")          \
+    OPTION(ZONE, "zone", "Z", "of times that name none: UTC, Europe/Helsinki, +02:00 [UTC]")       \
+    OPTION(MAX_SKIPPED, "max-skipped", "N", "stop when more events are unusable [no limit]")       \
+    OPTION(STRICT, "strict", NULL, "stop at the first unusable event")
+
+enum {
+    OPTION_BASE = 255,
+#define OPTION_ENUM(NAME, name, argument, help) NAME,
+    OPTIONS(OPTION_ENUM)
+#undef OPTION_ENUM
+};
 
 static const struct option options[] = {
-    {"into", required_argument, NULL, INTO},
-    {"actor", required_argument, NULL, ACTOR},
-    {"missing", required_argument, NULL, MISSING},
-    {"case", required_argument, NULL, CASE},
-    {"time", required_argument, NULL, TIME},
-    {"delimiter", required_argument, NULL, DELIMITER},
-    {"zone", required_argument, NULL, ZONE},
-    {"max-skipped", required_argument, NULL, MAX_SKIPPED},
-    {"strict", no_argument, NULL, STRICT},
-    {NULL, 0, NULL, 0},
+#define OPTION_ROW(NAME, name, argument, help)                                                     \
+    {name, argument ? required_argument : no_argument, NULL, NAME},
+    OPTIONS(OPTION_ROW)
+#undef OPTION_ROW
+        {NULL, 0, NULL, 0},
 };
+
+void kap_importargs_help(FILE *out)
+{
+    static const char *const rows[][3] = {
+#define OPTION_HELP(NAME, name, argument, help) {name, argument, help},
+        OPTIONS(OPTION_HELP)
+#undef OPTION_HELP
+    };
+
+    fputs("Usage: kapula import --into NAME --actor KEY [OPTION...] FILE\n"
+          "Reads an event log (XES or CSV, plain or gzip) into an archive region.\n\n",
+          out);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        fprintf(out, "  --%-11s %-5s  %s\n", rows[i][0], rows[i][1] ? rows[i][1] : "", rows[i][2]);
+    fputs("\nA CSV file's usual case column is case:concept:name. After an interruption run it\n"
+          "again: it goes on; a repeated import changes nothing.\n",
+          out);
+}
 
 static int parse_name(const char *name, kap_buf_t *why)
 {

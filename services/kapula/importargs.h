@@ -4,6 +4,8 @@
 #ifndef KAP_IMPORTARGS_H
 #define KAP_IMPORTARGS_H
 
+#include <stdio.h>
+
 #include "buf.h"
 #include "logread.h"
 
@@ -20,6 +22,9 @@ typedef struct {
 /* argv[0] is the command's name. On KAP_E_INVALID `why` has a sentence; *args must not move
  * afterwards (it lends to itself). */
 int kap_importargs_parse(int argc, char **argv, kap_importargs_t *args, kap_buf_t *why);
+
+/* Prints usage and options. */
+void kap_importargs_help(FILE *out);
 
 /* What decides, beside attribute and bytes, what a log means: JSON with sorted keys, the same for
  * the same import. `keys` and `kind` as the reading used them. */

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "err.h"
@@ -122,6 +124,25 @@ Test(importargs, the_options_are_the_same_for_the_same_import)
     kap_buf_fini(&why);
     kap_buf_fini(&first);
     kap_buf_fini(&second);
+}
+
+Test(importargs, help_names_every_option_within_80_columns)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+
+    cr_assert(out);
+    kap_importargs_help(out);
+    fclose(out);
+    static const char *const names[] = {"--into", "--actor",       "--missing",
+                                        "--case", "--time",        "--delimiter",
+                                        "--zone", "--max-skipped", "--strict"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        cr_expect(strstr(text, names[i]), "%s", names[i]);
+    for (const char *line = text; *line; line += strcspn(line, "\n") + 1)
+        cr_expect_leq(strcspn(line, "\n"), 80, "%.90s", line);
+    free(text);
 }
 
 Test(progress, shows_its_part_as_a_bar)

@@ -19,7 +19,7 @@
     OPTION(CASE, "case", "KEY", "attribute or column of the case [concept:name]")                  \
     OPTION(TIME, "time", "KEY", "attribute or column of the time [time:timestamp]")                \
     OPTION(DELIMITER, "delimiter", "C", "the file is CSV with this delimiter; `tab` [,]")          \
-    OPTION(ZONE, "zone", "Z", "of times that name none: UTC, Europe/Helsinki, +02:00 [UTC]")       \
+    OPTION(ZONE, "zone", "Z", "of times without one: UTC, Europe/Helsinki, +02:00 [UTC]")          \
     OPTION(MAX_SKIPPED, "max-skipped", "N", "stop when more events are unusable [no limit]")       \
     OPTION(STRICT, "strict", NULL, "stop at the first unusable event")
 
@@ -51,7 +51,7 @@ void kap_importargs_help(FILE *out)
           out);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         fprintf(out, "  --%-11s %-5s  %s\n", rows[i][0], rows[i][1] ? rows[i][1] : "", rows[i][2]);
-    fputs("\nA CSV file's usual case column is case:concept:name. After an interruption run it\n"
+    fputs("\nThe usual case column of CSV is case:concept:name. After an interruption run it\n"
           "again: it goes on; a repeated import changes nothing.\n",
           out);
 }

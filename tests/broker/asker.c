@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -58,6 +59,7 @@ static void spawn(broker_t *broker)
     cr_assert_geq(broker->pid, 0);
     if (broker->pid > 0)
         return;
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* it does not outlive a test that failed */
     int fd = open(broker->log, O_WRONLY | O_CREAT | O_APPEND, 0600);
     dup2(fd, STDERR_FILENO);
     dup2(fd, STDOUT_FILENO);
@@ -433,4 +435,59 @@ void event_bins(kap_buf_t *bins, const char *source, uint64_t sequence, kap_even
     cr_assert_eq(bins->err, KAP_OK);
     kap_buf_fini(&open);
     kap_buf_fini(&ends);
+}
+
+void asker_refer(asker_t *kunta, uint64_t first, uint32_t count)
+{
+    kap_buf_t bins = {0};
+    kap_receipt_t receipt;
+    char referral[32];
+    for (uint32_t i = 0; i < count; i++) {
+        snprintf(referral, sizeof referral, "r-%u", (unsigned)(first + i));
+        event_bins(&bins, "kunta/p1", first + i, KAP_EV_REFERRAL_CREATED, referral, "kunta", "te",
+                   "mikkeli");
+    }
+    asker_publish(kunta, "kunta/p1", first, count, kap_buf_span(&bins), &receipt);
+    cr_assert_eq(receipt.status, KAP_RECEIPT_OK);
+    cr_assert_eq(receipt.verdict_count, count);
+    for (uint32_t i = 0; i < count; i++)
+        cr_assert_eq(receipt.verdicts[i].verdict, KAP_VERDICT_ACCEPTED, "%.*s",
+                     KAP_SPAN_ARGS(receipt.verdicts[i].sentence));
+    cr_assert_eq(receipt.expected, first + count);
+    kap_buf_fini(&bins);
+}
+
+void asker_tell(asker_t *asker, const char *source, uint64_t sequence, kap_event_type_t type,
+                const char *referral)
+{
+    kap_buf_t bins = {0};
+    kap_receipt_t receipt;
+    event_bins(&bins, source, sequence, type, referral, NULL, NULL, NULL);
+    asker_publish(asker, source, sequence, 1, kap_buf_span(&bins), &receipt);
+    cr_assert_eq(receipt.status, KAP_RECEIPT_OK);
+    cr_assert_eq(receipt.verdicts[0].verdict, KAP_VERDICT_ACCEPTED, "%.*s",
+                 KAP_SPAN_ARGS(receipt.verdicts[0].sentence));
+    kap_buf_fini(&bins);
+}
+
+void scene_open(scene_t *scene, const char *conf)
+{
+    world_init(&scene->world);
+    cr_assert_eq(kap_sock_system_start(), KAP_OK);
+    broker_init(&scene->broker, &scene->world, conf ? conf : "");
+    if (conf)
+        broker_start(&scene->broker);
+}
+
+void scene_connect(scene_t *scene, asker_t *asker, const char *id)
+{
+    asker_init(asker, &scene->world, &scene->broker, world_member(&scene->world, id)->keys);
+    cr_assert(asker_up(asker), "%s was refused", id);
+}
+
+void scene_close(scene_t *scene)
+{
+    broker_fini(&scene->broker);
+    kap_sock_system_stop();
+    world_fini(&scene->world);
 }

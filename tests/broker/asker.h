@@ -98,6 +98,25 @@ void asker_fetch(asker_t *asker, const char *stream, const uint8_t *epoch, uint6
 /* A QUERY with string parameters: "key", "value", ..., NULL. */
 void asker_query(asker_t *asker, const char *name, kap_answer_t *answer, ...);
 
+/* kunta refers `count` customers to te in mikkeli, r-<first> and so on, by its producer p1; all
+ * must be accepted. */
+void asker_refer(asker_t *kunta, uint64_t first, uint32_t count);
+/* One event of an existing referral; it must be accepted. */
+void asker_tell(asker_t *asker, const char *source, uint64_t sequence, kap_event_type_t type,
+                const char *referral);
+
+/* --- the scene of most tests --- */
+
+typedef struct {
+    world_t world;
+    broker_t broker;
+} scene_t;
+
+/* System, world and broker folder; the broker is started unless `conf` is NULL. */
+void scene_open(scene_t *scene, const char *conf);
+void scene_connect(scene_t *scene, asker_t *asker, const char *id);
+void scene_close(scene_t *scene);
+
 /* Appends the bins of a referral's event: created (from, to, region given), or another type. */
 void event_bins(kap_buf_t *bins, const char *source, uint64_t sequence, kap_event_type_t type,
                 const char *referral, const char *from, const char *to, const char *region);

@@ -13,30 +13,15 @@
 
 #define QUIET_MS 300 /* long enough on loopback for an answer that must not come */
 
-static world_t world;
-static broker_t broker;
+static scene_t scene;
 static asker_t kunta, te, other;
-
-static void prepare(const char *conf)
-{
-    world_init(&world);
-    cr_assert_eq(kap_sock_system_start(), KAP_OK);
-    broker_init(&broker, &world, conf);
-}
-
-static void connect_to(asker_t *asker, const char *id)
-{
-    asker_init(asker, &world, &broker, world_member(&world, id)->keys);
-    cr_assert(asker_up(asker), "%s was refused", id);
-}
 
 static void setup(void)
 {
-    prepare("");
-    broker_start(&broker);
-    connect_to(&kunta, "kunta");
-    connect_to(&te, "te");
-    connect_to(&other, "other");
+    scene_open(&scene, "");
+    scene_connect(&scene, &kunta, "kunta");
+    scene_connect(&scene, &te, "te");
+    scene_connect(&scene, &other, "other");
 }
 
 static void teardown(void)
@@ -44,33 +29,15 @@ static void teardown(void)
     asker_fini(&kunta);
     asker_fini(&te);
     asker_fini(&other);
-    broker_fini(&broker);
-    kap_sock_system_stop();
-    world_fini(&world);
+    scene_close(&scene);
 }
 
 TestSuite(broker, .init = setup, .fini = teardown, .timeout = 60);
 TestSuite(broker_alone, .timeout = 60);
 
-/* kunta refers `count` customers to te; all must be accepted. */
 static void refer(uint64_t first, uint32_t count)
 {
-    kap_buf_t bins = {0};
-    kap_receipt_t receipt;
-    char referral[32];
-    for (uint32_t i = 0; i < count; i++) {
-        snprintf(referral, sizeof referral, "r-%u", (unsigned)(first + i));
-        event_bins(&bins, "kunta/p1", first + i, KAP_EV_REFERRAL_CREATED, referral, "kunta", "te",
-                   "mikkeli");
-    }
-    asker_publish(&kunta, "kunta/p1", first, count, kap_buf_span(&bins), &receipt);
-    cr_assert_eq(receipt.status, KAP_RECEIPT_OK);
-    cr_assert_eq(receipt.verdict_count, count);
-    for (uint32_t i = 0; i < count; i++)
-        cr_assert_eq(receipt.verdicts[i].verdict, KAP_VERDICT_ACCEPTED, "%.*s",
-                     KAP_SPAN_ARGS(receipt.verdicts[i].sentence));
-    cr_assert_eq(receipt.expected, first + count);
-    kap_buf_fini(&bins);
+    asker_refer(&kunta, first, count);
 }
 
 Test(broker, takes_events_and_shows_them_to_both_ends_with_all_parts)
@@ -117,7 +84,7 @@ Test(broker, a_region_reader_never_gets_the_ends_part)
 {
     asker_events_t events;
     asker_t reader;
-    connect_to(&reader, "reader");
+    scene_connect(&scene, &reader, "reader");
     refer(1, 2);
     asker_fetch(&reader, "region/mikkeli", NULL, 0, 0, &events);
     cr_assert_eq(events.count, 2);
@@ -243,7 +210,7 @@ Test(broker, survives_junk_and_frames_that_are_too_large)
     kap_span_t junk[] = {KAP_SPAN(""), KAP_SPAN("\xff\xff"), kap_span(large, sizeof large)};
     asker_events_t events;
     asker_t hostile;
-    connect_to(&hostile, "other");
+    scene_connect(&scene, &hostile, "other");
     for (size_t i = 0; i < 2; i++)
         cr_assert_eq(kap_sock_send(hostile.sock, 0, &junk[i], 1), KAP_OK);
     cr_assert_eq(kap_sock_send(hostile.sock, 0, &junk[2], 1), KAP_OK);
@@ -299,9 +266,9 @@ Test(broker, a_newer_request_for_a_stream_replaces_the_older_one)
 static void rewrite_without(const char *a)
 {
     kap_buf_t json = {0};
-    world_member(&world, a)->left_out = true;
-    world_json(&world, &json);
-    broker_directory(&broker, kap_buf_cstr(&json), "directory_swapped");
+    world_member(&scene.world, a)->left_out = true;
+    world_json(&scene.world, &json);
+    broker_directory(&scene.broker, kap_buf_cstr(&json), "directory_swapped");
     kap_buf_fini(&json);
 }
 
@@ -319,7 +286,7 @@ Test(broker, a_removed_key_stops_at_its_next_message_and_in_its_waiting_fetch)
     cr_assert(asker_fetched(&te, &header, ASKER_PATIENCE_MS, &events));
     cr_expect_eq(events.refusal, KAP_REFUSAL_NOT_ALLOWED_KEY);
     asker_t again;
-    asker_init(&again, &world, &broker, world_member(&world, "te")->keys);
+    asker_init(&again, &scene.world, &scene.broker, world_member(&scene.world, "te")->keys);
     cr_expect_not(asker_up(&again), "a removed key connects");
     asker_fini(&again);
 }
@@ -327,26 +294,26 @@ Test(broker, a_removed_key_stops_at_its_next_message_and_in_its_waiting_fetch)
 Test(broker, a_bad_directory_file_changes_nothing)
 {
     asker_events_t events;
-    broker_directory(&broker, "{\"mesh\": 7}", "directory_bad");
-    broker_directory(&broker, "", "directory_bad");
+    broker_directory(&scene.broker, "{\"mesh\": 7}", "directory_bad");
+    broker_directory(&scene.broker, "", "directory_bad");
     world_t foreign;
     world_init(&foreign);
     kap_buf_t json = {0};
     world_json(&foreign, &json);
-    broker_directory(&broker, kap_buf_cstr(&json), "directory_bad");
+    broker_directory(&scene.broker, kap_buf_cstr(&json), "directory_bad");
     kap_buf_fini(&json);
     world_fini(&foreign);
     refer(1, 1);
     asker_fetch(&te, "member/te", NULL, 0, 0, &events);
     cr_expect_eq(events.count, 1);
-    cr_expect_eq(broker_said(&broker, "directory_swapped"), 0);
+    cr_expect_eq(broker_said(&scene.broker, "directory_swapped"), 0);
 }
 
 Test(broker, strangers_do_not_connect)
 {
     kap_curve_t *keys = kap_curve_new();
     asker_t stranger;
-    asker_init(&stranger, &world, &broker, keys);
+    asker_init(&stranger, &scene.world, &scene.broker, keys);
     cr_expect_not(asker_up(&stranger));
     asker_fini(&stranger);
     kap_curve_destroy(&keys);
@@ -361,10 +328,10 @@ Test(broker, restarts_with_the_same_epoch_and_knows_what_it_had)
     memcpy(epoch, events.head.epoch, sizeof epoch);
     asker_fini(&kunta);
     asker_fini(&te);
-    cr_expect_eq(broker_stop(&broker), 0);
-    broker_start(&broker);
-    connect_to(&kunta, "kunta");
-    connect_to(&te, "te");
+    cr_expect_eq(broker_stop(&scene.broker), 0);
+    broker_start(&scene.broker);
+    scene_connect(&scene, &kunta, "kunta");
+    scene_connect(&scene, &te, "te");
     asker_fetch(&te, "member/te", epoch, 0, 0, &events);
     cr_assert_eq(events.count, 5);
     cr_expect_arr_eq(events.head.epoch, epoch, sizeof epoch);
@@ -373,12 +340,12 @@ Test(broker, restarts_with_the_same_epoch_and_knows_what_it_had)
     asker_fetch(&te, "member/te", epoch, 3, 0, &events);
     cr_assert_eq(events.count, 3);
     cr_expect_eq(events.events[2].meta.stream_seq, 6);
-    broker_kill(&broker);
+    broker_kill(&scene.broker);
     asker_fini(&kunta);
     asker_fini(&te);
-    broker_start(&broker);
-    connect_to(&kunta, "kunta");
-    connect_to(&te, "te");
+    broker_start(&scene.broker);
+    scene_connect(&scene, &kunta, "kunta");
+    scene_connect(&scene, &te, "te");
     asker_fetch(&te, "region/mikkeli", epoch, 0, 0, &events);
     cr_expect_eq(events.count, 6);
     refer(7, 1);
@@ -404,9 +371,8 @@ Test(broker, the_same_again_gets_the_same_receipt)
 
 Test(broker_alone, says_busy_under_a_tiny_budget_and_goes_on)
 {
-    prepare("budget = { unjudged = \"1024B\"; };");
-    broker_start(&broker);
-    connect_to(&kunta, "kunta");
+    scene_open(&scene, "budget = { unjudged = \"1024B\"; };");
+    scene_connect(&scene, &kunta, "kunta");
     kap_buf_t bins = {0};
     kap_header_t headers[40], answer;
     uint64_t next = 1;
@@ -446,20 +412,18 @@ Test(broker_alone, says_busy_under_a_tiny_budget_and_goes_on)
     cr_expect_eq(receipt.status, KAP_RECEIPT_OK);
     kap_buf_fini(&bins);
     asker_fini(&kunta);
-    broker_fini(&broker);
-    kap_sock_system_stop();
-    world_fini(&world);
+    scene_close(&scene);
 }
 
 static void expect_no_start(const char *conf, bool rehearsal, const char *word)
 {
-    world_init(&world);
-    world.rehearsal = rehearsal;
-    broker_init(&broker, &world, conf);
-    cr_expect_eq(broker_fails(&broker), 2, "%s", conf);
-    cr_expect_gt(broker_said(&broker, word), 0, "%s: no word of %s", conf, word);
-    broker_fini(&broker);
-    world_fini(&world);
+    world_init(&scene.world);
+    scene.world.rehearsal = rehearsal;
+    broker_init(&scene.broker, &scene.world, conf);
+    cr_expect_eq(broker_fails(&scene.broker), 2, "%s", conf);
+    cr_expect_gt(broker_said(&scene.broker, word), 0, "%s: no word of %s", conf, word);
+    broker_fini(&scene.broker);
+    world_fini(&scene.world);
 }
 
 Test(broker_alone, refuses_configurations_that_would_mislead)

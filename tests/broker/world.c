@@ -79,15 +79,16 @@ void world_json(const world_t *world, kap_buf_t *json)
     for (size_t i = 0; i < world->count; i++) {
         const world_member_t *m = &world->members[i];
         bool bench = strcmp(m->regions, "\"bench\"") == 0 || strcmp(m->id, "op") == 0;
+        const char *organisation = strcmp(m->id, "kunta") == 0 ? "1234567-1" : "1484332-4";
         if (m->left_out || (world->all_bench && !bench))
             continue;
         kap_buf_printf(json,
                        "%s{\"id\": \"%s\", \"sealing\": \"%s\", \"signing\": \"%s\", "
-                       "\"organisation\": \"1484332-4\", \"type\": \"other\","
+                       "\"organisation\": \"%s\", \"type\": \"other\","
                        " \"roles\": [%s], \"regions\": [%s], \"national\": %s,"
                        " \"name\": {\"fi\": \"%s\"}, \"curve\": \"",
-                       first ? "" : ", ", m->id, m->sealing, m->signing, m->roles, m->regions,
-                       m->national ? "true" : "false", m->id);
+                       first ? "" : ", ", m->id, m->sealing, m->signing, organisation, m->roles,
+                       m->regions, m->national ? "true" : "false", m->id);
         kap_buf_json_text(json, kap_span_str(m->z85));
         kap_buf_str(json, "\"}");
         first = false;

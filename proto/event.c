@@ -35,6 +35,16 @@ static const struct {
 #undef KAP_ATTRIBUTE
 };
 
+/* Bits of the attributes that every event must have. */
+enum {
+    OPTIONAL = 0,
+    REQUIRED = 1,
+    REQUIRED_ATTRIBUTES = 0
+#define KAP_ATTRIBUTE(NAME, WIRE, TYPE, NEED) | NEED << KAP_ATTR_##NAME
+#include "attributes.def"
+#undef KAP_ATTRIBUTE
+};
+
 /* Attributes come in the builder's order as a rule: the one after the last is tried first. */
 static int find_attribute(kap_span_t key, int hint)
 {
@@ -123,11 +133,7 @@ static bool take_attribute(decoder_t *d, kap_attribute_t attribute, const kap_mp
 
 static uint16_t read_envelope(decoder_t *d, const kap_mp_t *root)
 {
-    uint32_t needed = 0;
     int next = 0;
-    for (int i = 0; i < KAP_ATTR_COUNT; i++) {
-        needed |= (uint32_t)kap_attribute_required((kap_attribute_t)i) << i;
-    }
     for (uint32_t i = 0; i < root->count; i++) {
         int at = find_attribute(kap_mp_key(root, i)->s, next);
         if (at < 0) {
@@ -140,7 +146,7 @@ static uint16_t read_envelope(decoder_t *d, const kap_mp_t *root)
         }
         d->seen |= 1u << at;
     }
-    if ((d->seen & needed) != needed) {
+    if ((d->seen & REQUIRED_ATTRIBUTES) != REQUIRED_ATTRIBUTES) {
         return KAP_REFUSAL_MALFORMED_ATTRIBUTE;
     }
     if (!(d->seen & 1u << KAP_ATTR_RECORDEDTIME)) {

@@ -132,24 +132,6 @@ const kap_mp_t *kap_mp_get(const kap_mp_t *map, const char *key)
     return NULL;
 }
 
-const kap_mp_t *kap_mp_item(const kap_mp_t *array, uint32_t index)
-{
-    bool there = array && array->kind == KAP_MP_ARRAY && index < array->count;
-    return there ? &array->items[index] : NULL;
-}
-
-const kap_mp_t *kap_mp_key(const kap_mp_t *map, uint32_t index)
-{
-    bool there = map && map->kind == KAP_MP_MAP && index < map->count;
-    return there ? &map->items[2 * (size_t)index] : NULL;
-}
-
-const kap_mp_t *kap_mp_value(const kap_mp_t *map, uint32_t index)
-{
-    const kap_mp_t *key = kap_mp_key(map, index);
-    return key ? key + 1 : NULL;
-}
-
 bool kap_mp_int(const kap_mp_t *node, int64_t min, int64_t max, int64_t *out)
 {
     if (!node || node->kind != KAP_MP_INT || node->i < min || node->i > max) {

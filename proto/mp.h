@@ -44,9 +44,23 @@ int kap_mp_read_answer(kap_span_t in, kap_arena_t *arena, kap_mp_t *root, const 
 const kap_mp_t *kap_mp_get(const kap_mp_t *map, const char *key);
 
 /* The i-th item of an array, the i-th key or value of a map; NULL outside. */
-const kap_mp_t *kap_mp_item(const kap_mp_t *array, uint32_t index);
-const kap_mp_t *kap_mp_key(const kap_mp_t *map, uint32_t index);
-const kap_mp_t *kap_mp_value(const kap_mp_t *map, uint32_t index);
+static inline const kap_mp_t *kap_mp_item(const kap_mp_t *array, uint32_t index)
+{
+    bool there = array && array->kind == KAP_MP_ARRAY && index < array->count;
+    return there ? &array->items[index] : NULL;
+}
+
+static inline const kap_mp_t *kap_mp_key(const kap_mp_t *map, uint32_t index)
+{
+    bool there = map && map->kind == KAP_MP_MAP && index < map->count;
+    return there ? &map->items[2 * (size_t)index] : NULL;
+}
+
+static inline const kap_mp_t *kap_mp_value(const kap_mp_t *map, uint32_t index)
+{
+    const kap_mp_t *key = kap_mp_key(map, index);
+    return key ? key + 1 : NULL;
+}
 
 /* Typed readings: true and *out set when the node is there and of that kind and range. */
 bool kap_mp_int(const kap_mp_t *node, int64_t min, int64_t max, int64_t *out);

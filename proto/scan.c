@@ -17,6 +17,7 @@ typedef struct {
     uint32_t left;  /* objects still to come, keys and values */
     uint32_t first; /* the map's first key in keys */
     bool map;
+    uint64_t seen; /* a bit for each key met, by size and edge bytes: most keys meet no other */
 } level_t;
 
 typedef struct {
@@ -93,7 +94,10 @@ static inline int take_key(scan_t *s, level_t *level, const uint8_t *data, uint3
 {
     scan_key_t key = {data, size};
     uint32_t n = s->key_count - level->first;
-    for (uint32_t i = 0; n < FEW_KEYS && i < n; i++) {
+    uint64_t bit = UINT64_C(1) << ((size * 29 + (size ? data[0] * 5 + data[size - 1] : 0)) & 63);
+    bool may_be_there = n < FEW_KEYS && (level->seen & bit);
+    level->seen |= bit;
+    for (uint32_t i = 0; may_be_there && i < n; i++) {
         const scan_key_t *other = &s->keys[level->first + i];
         if (other->size == size && key_eq(other->data, data, size)) {
             return fail(s, KAP_E_INVALID, "duplicate key in a map");

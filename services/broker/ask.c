@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "access.h"
+#include "audit.h"
 #include "err.h"
 #include "figures.h"
 #include "frame.h"
@@ -61,6 +62,12 @@ static int refuse(kap_ask_t *ask, uint16_t refusal, const char *why)
     ask->refusal = refusal;
     ask->why = why;
     return KAP_OK;
+}
+
+static void put_uint(kap_buf_t *out, const char *key, uint64_t value)
+{
+    kap_mp_put_cstr(out, key);
+    kap_mp_put_uint(out, value);
 }
 
 /* Begins the answer with the position of this snapshot. */
@@ -408,6 +415,31 @@ static int ask_archive(kap_ask_t *ask, kap_txn_t *txn)
     return rc;
 }
 
+/* --- audit --- */
+
+/* One slice of the recount; the answer comes with the last one. */
+static int ask_audit(kap_ask_t *ask, kap_txn_t *txn)
+{
+    kap_audit_report_t report;
+    kap_buf_t what = {0};
+    int rc = ask->audit ? KAP_OK : kap_audit_new(&ask->audit);
+    if (rc == KAP_OK)
+        rc = kap_audit_step(ask->audit, txn, &what);
+    if (rc == KAP_OK) {
+        kap_audit_report(ask->audit, &report);
+        rc = begin(ask, txn, 6);
+        put_uint(&ask->out, "events", report.events);
+        put_uint(&ask->out, "rows", report.rows);
+        put_uint(&ask->out, "position", report.position);
+        put_uint(&ask->out, "figures_seq", report.figures_seq);
+        put_uint(&ask->out, "differences", report.differences);
+        kap_mp_put_cstr(&ask->out, "what");
+        kap_mp_put_str(&ask->out, kap_buf_span(&what));
+    }
+    kap_buf_fini(&what);
+    return rc;
+}
+
 /* --- life --- */
 
 int kap_ask_init(kap_ask_t *ask, kap_directory_t *dir, const kap_member_t *who, kap_span_t body,
@@ -425,6 +457,7 @@ int kap_ask_init(kap_ask_t *ask, kap_directory_t *dir, const kap_member_t *who, 
 
 void kap_ask_fini(kap_ask_t *ask)
 {
+    kap_audit_destroy(&ask->audit);
     kap_buf_fini(&ask->out);
     kap_arena_destroy(&ask->arena);
     if (ask->dir)
@@ -480,6 +513,8 @@ int kap_ask_store(kap_ask_t *ask, kap_txn_t *txn)
         return ask_streams(ask, txn);
     case KAP_QUERY_ARCHIVE:
         return ask_archive(ask, txn);
+    case KAP_QUERY_AUDIT:
+        return ask_audit(ask, txn);
     default:
         return refuse(ask, KAP_REFUSAL_REQUEST_QUERY, NULL);
     }

@@ -22,6 +22,7 @@ typedef struct {
     kap_directory_t *dir;    /* a reference: as of the question */
     const kap_member_t *who; /* of dir */
     uint8_t epoch[KAP_LIMIT_EPOCH_BYTES];
+    struct kap_audit *audit; /* a recount under way; NULL: none */
     kap_buf_t out;    /* the answer's map */
     uint16_t refusal; /* or why there is none */
     const char *why;  /* constant words beside the refusal; NULL: its own sentence */

@@ -24,6 +24,7 @@ typedef struct waiting {
     uint8_t req[KAP_LIMIT_REQ_BYTES];
     size_t req_size;
     kap_account_t *account;
+    bool audits;                   /* it is the one recount */
     uint64_t min_seq, figures_seq; /* wait for these positions */
     int64_t until, figures_until;  /* monotonic */
 } waiting_t;
@@ -31,6 +32,7 @@ typedef struct waiting {
 struct kap_queries {
     kap_query_host_t host;
     waiting_t *first;   /* wait for a position */
+    bool auditing;      /* a recount needs the memory of a second store: one at a time */
     kap_timer_t *timer; /* runs while anybody waits */
 };
 
@@ -49,6 +51,8 @@ static void free_waiting(waiting_t *w)
 {
     if (w->account)
         kap_account_unwait(w->account);
+    if (w->audits)
+        w->queries->auditing = false;
     kap_ask_fini(&w->ask);
     free(w);
 }
@@ -208,7 +212,13 @@ static uint16_t open_ask(kap_queries_t *queries, waiting_t *w, const kap_member_
         return KAP_REFUSAL_REQUEST_LIMIT;
     }
     memcpy(w->ask.epoch, kap_ledger_epoch(host->ledger), sizeof w->ask.epoch);
-    return kap_ask_allowed(&w->ask, why);
+    uint16_t refusal = kap_ask_allowed(&w->ask, why);
+    if (refusal || w->ask.query.query != KAP_QUERY_AUDIT)
+        return refusal;
+    *why = "a recount is under way; ask again when it is done";
+    w->audits = !queries->auditing;
+    queries->auditing = true;
+    return w->audits ? 0 : KAP_REFUSAL_REQUEST_LIMIT;
 }
 
 void kap_queries_request(kap_queries_t *queries, uint32_t peer, const char *key,

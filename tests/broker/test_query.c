@@ -149,6 +149,20 @@ Test(query, health_directory_and_streams_are_for_everybody)
     cr_expect_eq(kap_mp_get(answer.root, "streams")->count, 1, "the bench region's");
 }
 
+Test(query, audit_recounts_the_log_and_finds_no_difference)
+{
+    kap_answer_t answer;
+    asker_refer(&kunta, 1, 20);
+    asker_tell(&te, "te/p1", 1, KAP_EV_REFERRAL_DELIVERED, "r-1");
+    asker_tell(&te, "te/p1", 2, KAP_EV_REFERRAL_ACCEPTED, "r-1");
+    asker_query(&op, "audit", &answer, NULL);
+    cr_assert_eq(answer.refusal, 0, "%.*s", KAP_SPAN_ARGS(answer.sentence));
+    cr_expect_eq(kap_mp_get_int(answer.root, "events", -1), 22);
+    cr_expect_eq(kap_mp_get_int(answer.root, "position", -1), 22);
+    cr_expect_eq(kap_mp_get_int(answer.root, "differences", -1), 0, "%.*s",
+                 KAP_SPAN_ARGS(kap_mp_get_str(answer.root, "what")));
+}
+
 Test(query, refuses_what_it_does_not_know_and_whom_it_does_not_serve)
 {
     cr_expect_eq(refusal(&te, "everything", NULL, NULL), KAP_REFUSAL_REQUEST_QUERY);

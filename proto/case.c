@@ -258,9 +258,9 @@ static void get_node(kap_row_t *row, kap_case_node_t *node, uint32_t index)
     uint64_t parent = kap_row_get(row);
     row->bad |= parent > index; /* a parent stands before its child */
     node->parent = row->bad ? -1 : (int32_t)parent - 1;
-    node->state = (int8_t)((uint8_t)kap_row_get(row) - 1);
-    node->implied = (uint8_t)kap_row_get(row);
-    uint64_t bits = kap_row_get(row);
+    node->state = kap_row_get_code(row, KAP_STATE_COUNT);
+    node->implied = kap_row_get_byte(row);
+    uint8_t bits = kap_row_get_byte(row);
     node->loops = bits >> 3 & 1;
     node->kind = (int16_t)(uint16_t)(kap_row_get(row) - 1);
     node->outcome = (int16_t)(uint16_t)(kap_row_get(row) - 1);

@@ -82,7 +82,7 @@ int kap_forum_unpack(kap_span_t bytes, kap_forum_t *f)
     }
     kap_forum_init(f);
     forum_spans(f, spans);
-    uint64_t bits = kap_row_get(&row);
+    uint8_t bits = kap_row_get_byte(&row);
     f->set = bits & 1;
     f->ended = bits >> 1 & 1;
     for (int i = 0; i < FORUM_SPANS; i++) {
@@ -91,10 +91,12 @@ int kap_forum_unpack(kap_span_t bytes, kap_forum_t *f)
     f->yearly_target = (uint32_t)kap_row_get(&row);
     f->set_at = kap_row_get_signed(&row);
     uint64_t members = kap_row_get(&row);
+    row.bad |= members > KAP_MEETING_MEMBERS;
     for (uint64_t i = 0; i < members && i < KAP_MEETING_MEMBERS; i++) {
         f->members[f->member_count++] = kap_row_get_span(&row);
     }
     uint64_t dates = kap_row_get(&row);
+    row.bad |= dates > KAP_MEETING_DATES;
     for (uint64_t i = 0; i < dates && i < KAP_MEETING_DATES; i++) {
         f->dates[f->date_count++] = kap_row_get_span(&row);
     }
@@ -165,8 +167,8 @@ int kap_meeting_unpack(kap_span_t bytes, kap_meeting_t *m)
     kap_meeting_init(m);
     meeting_spans(m, spans);
     meeting_times(m, times);
-    m->state = (int8_t)((uint8_t)kap_row_get(&row) - 1);
-    m->unplanned = kap_row_get(&row) != 0;
+    m->state = kap_row_get_code(&row, KAP_MEETING_COUNT);
+    m->unplanned = kap_row_get_byte(&row) != 0;
     for (int i = 0; i < MEETING_SPANS; i++) {
         *spans[i] = kap_row_get_span(&row);
     }
@@ -176,10 +178,11 @@ int kap_meeting_unpack(kap_span_t bytes, kap_meeting_t *m)
     m->moves = (uint32_t)kap_row_get(&row);
     m->topics = (uint32_t)kap_row_get(&row);
     uint64_t attendees = kap_row_get(&row);
+    row.bad |= attendees > KAP_MEETING_MEMBERS;
     for (uint64_t i = 0; i < attendees && i < KAP_MEETING_MEMBERS; i++) {
         kap_attendee_t *a = &m->attendees[m->attendee_count++];
         a->member = kap_row_get_span(&row);
-        a->marks = (uint8_t)kap_row_get(&row);
+        a->marks = kap_row_get_byte(&row);
     }
     return kap_row_whole(&row) ? KAP_OK : KAP_E_CORRUPT;
 }
@@ -225,7 +228,7 @@ int kap_action_unpack(kap_span_t bytes, kap_action_t *a)
     }
     kap_action_init(a);
     action_spans(a, spans);
-    uint64_t bits = kap_row_get(&row);
+    uint8_t bits = kap_row_get_byte(&row);
     a->agreed = bits & 1;
     a->done = bits >> 1 & 1;
     for (int i = 0; i < ACTION_SPANS; i++) {

@@ -137,12 +137,13 @@ static void get_head(kap_row_t *row, kap_referral_t *r)
 {
     int16_t *codes[CODES];
     codes_of(r, codes);
-    uint8_t states = *row->p++;
+    uint8_t states = kap_row_get_byte(row);
     r->state = (int8_t)((states & 15) - 1);
     r->open_state = (int8_t)((states >> 4) - 1);
-    r->due_kind = (int8_t)(*row->p++ - 1);
-    r->implied = *row->p++;
-    r->clamped = *row->p++;
+    row->bad |= r->state >= KAP_STATE_COUNT || r->open_state >= KAP_STATE_COUNT;
+    r->due_kind = kap_row_get_code(row, KAP_DEADLINE_COUNT);
+    r->implied = kap_row_get_byte(row);
+    r->clamped = kap_row_get_byte(row);
     r->flags = (uint32_t)kap_row_get(row);
     for (int i = 0; i < CODES; i++) {
         *codes[i] = (int16_t)(uint16_t)(kap_row_get(row) - 1);

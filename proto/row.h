@@ -61,6 +61,23 @@ static inline uint64_t kap_row_get(kap_row_t *row)
     return 0;
 }
 
+static inline uint8_t kap_row_get_byte(kap_row_t *row)
+{
+    if (row->p == row->end) {
+        row->bad = true;
+        return 0;
+    }
+    return *row->p++;
+}
+
+/* A code that was written as its number + 1: -1 to count - 1, else the row is bad. */
+static inline int8_t kap_row_get_code(kap_row_t *row, int count)
+{
+    int code = (int)kap_row_get_byte(row) - 1;
+    row->bad |= code >= count;
+    return (int8_t)(code < count ? code : -1);
+}
+
 static inline int64_t kap_row_get_signed(kap_row_t *row)
 {
     uint64_t value = kap_row_get(row);

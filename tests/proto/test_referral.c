@@ -269,3 +269,51 @@ Test(referral, random_histories_keep_what_must_hold)
         seed = kept;
     }
 }
+
+/* --- facts that a scenario would need hundreds of lines for --- */
+
+static int created_with(const kap_referral_facts_t *facts, uint16_t *number)
+{
+    kap_event_t ev = created(KAP_KIND_TRANSFER, 1000);
+    kap_referral_t after;
+    kap_effects_t fx;
+    kap_refusal_t why = {0};
+    int verdict = kap_referral_judge(NULL, &ev, facts, 1000, &after, &fx, &why);
+    *number = why.number;
+    return verdict;
+}
+
+Test(referral, a_case_holds_512_and_an_archives_more)
+{
+    kap_referral_facts_t facts = facts_of(true, false);
+    uint16_t number = 0;
+    facts.case_size = KAP_LIMIT_CASE_REFERRALS - 1;
+    cr_expect_eq(created_with(&facts, &number), KAP_VERDICT_ACCEPTED);
+    facts.case_size = KAP_LIMIT_CASE_REFERRALS;
+    cr_expect_eq(created_with(&facts, &number), KAP_VERDICT_REFUSED);
+    cr_expect_eq(number, KAP_REFUSAL_ILLEGAL_CASE_FULL);
+    facts.archive = true;
+    cr_expect_eq(created_with(&facts, &number), KAP_VERDICT_ACCEPTED);
+}
+
+Test(referral, a_limit_starts_and_ends_on_the_millisecond)
+{
+    kap_referral_facts_t both = facts_of(true, true);
+    int64_t start = INT64_C(1772437600000);
+    kap_event_t ev = created(KAP_KIND_TRANSFER, start);
+    kap_referral_t r, in_time, late;
+    kap_effects_t fx;
+    kap_refusal_t why;
+    kap_referral_judge(NULL, &ev, &both, start, &r, &fx, &why);
+    ev.type = KAP_EV_REFERRAL_DELIVERED;
+    kap_referral_judge(&r, &ev, &both, start, &r, &fx, &why);
+    cr_expect_not(kap_referral_is_due(&r, r.due_at - 1));
+    cr_expect(kap_referral_is_due(&r, r.due_at));
+    ev.type = KAP_EV_REFERRAL_ACCEPTED;
+    ev.time = r.due_at;
+    kap_referral_judge(&r, &ev, &both, r.due_at + KAP_DAY_MS, &in_time, &fx, &why);
+    cr_expect_not(in_time.flags & KAP_RF_LATE);
+    ev.time = r.due_at + 1;
+    kap_referral_judge(&r, &ev, &both, r.due_at + KAP_DAY_MS, &late, &fx, &why);
+    cr_expect(late.flags & KAP_RF_LATE);
+}

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "answer.h"
+#include "directory.h"
 #include "err.h"
 #include "frame.h"
 #include "hash.h"
@@ -325,6 +326,18 @@ Test(spec, has_one_section_a_message)
     section("## ANSWER");
     section("## ERROR");
     section("## ACT and LOCAL");
+}
+
+Test(spec, shows_a_directory_that_parses)
+{
+    const char *from = strstr(section("## Directory"), "```json\n") + 8;
+    const char *to = strstr(from, "```");
+    kap_directory_t *dir = NULL;
+    int rc = kap_directory_parse(kap_span(from, (size_t)(to - from)), &dir, &buf);
+    cr_assert_eq(rc, KAP_OK, "%s", kap_buf_cstr(&buf));
+    cr_expect_eq(kap_directory_member_count(dir), 1);
+    cr_expect_not_null(kap_directory_region(dir, KAP_SPAN("mikkeli")));
+    kap_directory_unref(&dir);
 }
 
 /* --- vectors --- */

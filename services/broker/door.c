@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "door.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -223,7 +224,7 @@ static int job_of(kap_msg_t **msg, const kap_header_t *header, const char *key, 
     job->header = *header;
     job->count = header->count;
     job->bytes = kap_msg_size(*msg);
-    strncpy(job->key, key, sizeof job->key - 1);
+    snprintf(job->key, sizeof job->key, "%s", key);
     job->arena = kap_arena_new(JOB_ARENA_BYTES + header->count * (size_t)EVENT_ARENA_BYTES);
     if (job->arena)
         job->events = kap_arena_calloc(job->arena, job->count, sizeof *job->events);
@@ -453,7 +454,7 @@ static void on_message(void *arg, kap_msg_t **msg)
     if (!door->opts.keys) {
         who = believed(door, &header, key);
     } else {
-        strncpy(key, kap_msg_user(*msg), sizeof key - 1);
+        snprintf(key, sizeof key, "%s", kap_msg_user(*msg));
         who = kap_door_who(door, key);
     }
     if (!who) {

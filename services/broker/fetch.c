@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "fetch.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -623,7 +624,7 @@ static fetch_t *fetch_new(kap_fetcher_t *fetcher, const char *key, kap_span_t re
     if (!f)
         return NULL;
     f->fetcher = fetcher;
-    strncpy(f->key, key, sizeof f->key - 1);
+    snprintf(f->key, sizeof f->key, "%s", key);
     memcpy(f->req, req.data, req.size);
     f->req_size = req.size;
     f->wait_until = kap_monotonic_ms() + request->wait_ms;

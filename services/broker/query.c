@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "query.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -238,7 +239,7 @@ void kap_queries_request(kap_queries_t *queries, uint32_t peer, const char *key,
     w->account = account;
     w->req_size = req.size;
     memcpy(w->req, req.data, req.size);
-    strncpy(w->key, key, sizeof w->key - 1);
+    snprintf(w->key, sizeof w->key, "%s", key);
     uint16_t refusal = open_ask(queries, w, who, body, &why);
     if (refusal) {
         refuse(w, refusal, why);

@@ -337,16 +337,10 @@ static void publish(bench_publisher_t *p)
 }
 
 /* Events of one answer; moves the cursors. */
-static long read_events(kap_span_t rest, kap_cursor_at_t *at, kap_arena_t *arena)
+static long read_items(kap_span_t rest, kap_cursor_at_t *at, kap_arena_t *arena)
 {
-    kap_events_head_t head;
     kap_span_t bin, part;
     long n = 0;
-    if (kap_bins_next(&rest, &bin) != 1 ||
-        kap_events_head_decode(bin, arena, &head, NULL) != KAP_OK)
-        bench_die("an answer that is no EVENTS");
-    for (uint32_t i = 0; i < head.stream_count; i++)
-        memcpy(at[i].epoch, head.epoch, sizeof head.epoch);
     while (kap_bins_next(&rest, &bin) == 1) {
         kap_event_meta_t meta;
         for (int i = 0; i < 3; i++)
@@ -357,6 +351,18 @@ static long read_events(kap_span_t rest, kap_cursor_at_t *at, kap_arena_t *arena
         n++;
     }
     return n;
+}
+
+static long read_events(kap_span_t rest, kap_cursor_at_t *at, kap_arena_t *arena)
+{
+    kap_events_head_t head;
+    kap_span_t bin;
+    if (kap_bins_next(&rest, &bin) != 1 ||
+        kap_events_head_decode(bin, arena, &head, NULL) != KAP_OK)
+        bench_die("an answer that is no EVENTS");
+    for (uint32_t i = 0; i < head.stream_count; i++)
+        memcpy(at[i].epoch, head.epoch, sizeof head.epoch);
+    return read_items(rest, at, arena);
 }
 
 static void follow(bench_reader_t *r)
@@ -394,6 +400,11 @@ static void follow(bench_reader_t *r)
         receive(s, frame, &header);
         kap_arena_reset(arena);
         long n = read_events(kap_span(zmq_msg_data(&frame[1]), zmq_msg_size(&frame[1])), at, arena);
+        while (zmq_msg_more(&frame[1])) {
+            if (zmq_msg_recv(&frame[1], s, 0) < 0)
+                bench_die("receive: %s", zmq_strerror(zmq_errno()));
+            n += read_items(kap_span(zmq_msg_data(&frame[1]), zmq_msg_size(&frame[1])), at, arena);
+        }
         done = bench_arrived(r, n);
         zmq_msg_close(&frame[0]);
         zmq_msg_close(&frame[1]);

@@ -126,11 +126,11 @@ int kap_cmd_inbox(kap_cli_t *cli, int argc, char **argv)
     static const struct argp argp = {options, on_option, "", "What came in and waits for us.",
                                      0,       0,         0};
     static const kap_shown_column_t people[] = {{.key = "id", .tail = true},
-                                                {.key = "created_at"},
+                                                {.key = "created_at", .day = true},
                                                 {.key = "from"},
                                                 {.key = "service"},
                                                 {.key = "state"},
-                                                {.key = "due_at"},
+                                                {.key = "due_at", .day = true},
                                                 {.key = NULL}};
     static const kap_shown_column_t programs[] = {
         {.key = "id"},     {.key = "case"},     {.key = "created_at"}, {.key = "from"},
@@ -148,7 +148,7 @@ int kap_cmd_outbox(kap_cli_t *cli, int argc, char **argv)
     static const struct argp argp = {options, on_option, "", "What we sent, and what became of it.",
                                      0,       0,         0};
     static const kap_shown_column_t people[] = {{.key = "id", .tail = true},
-                                                {.key = "created_at"},
+                                                {.key = "created_at", .day = true},
                                                 {.key = "to"},
                                                 {.key = "service"},
                                                 {.key = "state"},

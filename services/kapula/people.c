@@ -63,9 +63,11 @@ static int ask(kap_cli_t *cli, kap_directory_t **dir)
         return code;
     kap_buf_init(&messages);
     int rc = kap_directory_parse(kap_mp_get_str(root, "text"), dir, &messages);
-    if (rc != KAP_OK)
-        code =
-            kap_cli_fail(KAP_EXIT_REFUSED, "a directory that cannot be read: %s", kap_err_text(rc));
+    if (rc != KAP_OK) {
+        const char *why = messages.size ? kap_buf_cstr(&messages) : kap_err_text(rc);
+        code = kap_cli_fail(KAP_EXIT_REFUSED, "a directory that cannot be read: %.*s",
+                            (int)strcspn(why, "\n"), why);
+    }
     kap_buf_fini(&messages);
     return code;
 }

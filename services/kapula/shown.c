@@ -43,6 +43,11 @@ static bool ends_with(kap_span_t text, const char *end)
     return text.size >= n && memcmp(text.data + text.size - n, end, n) == 0;
 }
 
+static bool is_time(kap_span_t key)
+{
+    return ends_with(key, "_at") || kap_span_eq_str(key, "at");
+}
+
 static bool is_member_key(kap_span_t key)
 {
     static const char *const keys[] = {"from", "to", "member", "members", "owner", "with", "by"};
@@ -126,7 +131,7 @@ void kap_shown_value(kap_cli_t *cli, kap_span_t key, const kap_mp_t *value,
         text_value(cli, key, value->s, out);
         break;
     case KAP_MP_INT:
-        if (ends_with(key, "_at") || kap_span_eq_str(key, "at"))
+        if (is_time(key))
             kap_time_format_local(value->i, out);
         else
             snprintf(out, KAP_SHOWN_BYTES, "%lld", (long long)value->i);
@@ -166,8 +171,10 @@ static int print_table(kap_cli_t *cli, const kap_mp_t *rows, const kap_shown_col
     for (; columns[n].key; n++) {
         kap_span_t title = kap_shown_key(cli, kap_span_str(columns[n].key));
         snprintf(titles[n], sizeof titles[n], "%.*s", (int)title.size, (const char *)title.data);
-        heads[n] = (kap_table_column_t){
-            titles[n], columns[n].right ? KAP_TABLE_RIGHT : KAP_TABLE_LEFT, columns[n].max};
+        /* Ids, numbers and times stand right: they are the last to be cut. */
+        bool right = columns[n].right || columns[n].tail || is_time(kap_span_str(columns[n].key));
+        heads[n] = (kap_table_column_t){titles[n], right ? KAP_TABLE_RIGHT : KAP_TABLE_LEFT,
+                                        columns[n].max};
         cells[n] = text[n];
     }
     kap_table_t *table = kap_table_new(heads);
@@ -179,6 +186,8 @@ static int print_table(kap_cli_t *cli, const kap_mp_t *rows, const kap_shown_col
                 copy(text[k], kap_shown_id(value->s));
             else
                 kap_shown_value(cli, kap_span_str(columns[k].key), value, text[k]);
+            if (columns[k].day)
+                text[k][strcspn(text[k], " ")] = '\0';
         }
         rc = kap_table_row(table, cells);
     }
@@ -197,7 +206,7 @@ static void csv_value(kap_buf_t *out, kap_span_t key, const kap_mp_t *value)
     if (value->kind == KAP_MP_STR) {
         kap_buf_append(out, value->s);
     } else if (value->kind == KAP_MP_INT) {
-        if (ends_with(key, "_at") || kap_span_eq_str(key, "at"))
+        if (is_time(key))
             kap_time_format_utc(value->i, text);
         else
             snprintf(text, sizeof text, "%lld", (long long)value->i);

@@ -31,9 +31,9 @@ void kap_shown_value(kap_cli_t *cli, kap_span_t key, const kap_mp_t *value,
 kap_span_t kap_shown_id(kap_span_t id);
 
 typedef struct {
-    const char *key;  /* of the rows' maps; NULL ends the list */
-    int max;          /* columns on screen at most, 0 as wide as needed */
-    bool right, tail; /* a number; an id by its last part */
+    const char *key;       /* of the rows' maps; NULL ends the list */
+    int max;               /* columns on screen at most, 0 as wide as needed */
+    bool right, tail, day; /* a number; an id by its last part; of a time the day alone */
 } kap_shown_column_t;
 
 /* The rows (maps) by the format asked for: a table, {"name": [...]}, or CSV with the columns'

@@ -367,7 +367,7 @@ static int case_events(kap_cli_t *cli, const kap_shown_list_t *rows, kap_shown_l
 static int show_case(kap_cli_t *cli, kap_span_t id, const kap_mp_t *referrals)
 {
     static const kap_shown_column_t people[] = {{.key = "id", .tail = true},
-                                                {.key = "created_at"},
+                                                {.key = "created_at", .day = true},
                                                 {.key = "from"},
                                                 {.key = "to"},
                                                 {.key = "state"},

@@ -2,6 +2,7 @@
 #include "mp.h"
 
 #include <msgpack.h>
+#include <stddef.h>
 
 #include "be.h"
 #include "err.h"
@@ -9,6 +10,20 @@
 #include "scan.h"
 
 enum { ZONE_BYTES = 4096 }; /* holds a usual event whole */
+
+/* A zone that begins in memory of ours, so that a usual event allocates nothing. Only what
+ * it takes beyond that is its own to free. */
+static msgpack_zone zone_in(char *room, size_t size)
+{
+    return (msgpack_zone){.chunk_list = {.free = size, .ptr = room}, .chunk_size = size};
+}
+
+static void zone_done(msgpack_zone *zone)
+{
+    if (zone->chunk_list.head) {
+        msgpack_zone_destroy(zone);
+    }
+}
 
 static int convert(const msgpack_object *from, kap_arena_t *arena, kap_mp_t *to);
 
@@ -83,10 +98,8 @@ static int read_within(kap_span_t in, const kap_scan_limits_t *limits, kap_arena
     if (rc != KAP_OK) {
         return rc;
     }
-    msgpack_zone zone;
-    if (!msgpack_zone_init(&zone, ZONE_BYTES)) {
-        return KAP_E_NOMEM;
-    }
+    _Alignas(max_align_t) char room[ZONE_BYTES] __attribute__((uninitialized));
+    msgpack_zone zone = zone_in(room, sizeof room);
     msgpack_object object;
     size_t off = 0;
     kap_mp_t node;
@@ -102,7 +115,7 @@ static int read_within(kap_span_t in, const kap_scan_limits_t *limits, kap_arena
     } else if (why) {
         *why = rc == KAP_E_NOMEM ? "out of memory" : "not decodable";
     }
-    msgpack_zone_destroy(&zone);
+    zone_done(&zone);
     return rc;
 }
 

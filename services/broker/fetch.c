@@ -13,7 +13,8 @@
 
 enum {
     SEGMENTS_MAX = 60, /* of one answer: frames, the status map's aside */
-    SHARED_MAX = 16,   /* segments kept for the next request of the same; a guess */
+    SHARED_MAX = 256,  /* places for segments that the next request may want too; a guess */
+    SHARED_BYTES_MAX = 4 << 20,
     BLOCKED_EVERY_MS = 5,
 };
 
@@ -82,7 +83,7 @@ struct kap_fetcher {
     line_t ready, blocked;
     cold_t *colds;
     kap_segment_t *shared[SHARED_MAX];
-    uint32_t shared_at;
+    size_t shared_bytes;
     kap_timer_t *timer; /* runs while anything is blocked */
     kap_arena_t *arena;
     kap_buf_t map, bin; /* scratch */
@@ -351,32 +352,41 @@ static void block(fetch_t *f)
 
 /* --- segments --- */
 
+static void let_go(kap_fetcher_t *fetcher, kap_segment_t **place)
+{
+    if (*place)
+        fetcher->shared_bytes -= kap_blob_size((*place)->blob);
+    kap_segment_unref(place);
+}
+
+/* With a new batch a segment that ended at the head may go on; a full one stays as it is. */
+static void forget_shared(kap_fetcher_t *fetcher, bool all)
+{
+    for (int i = 0; i < SHARED_MAX; i++) {
+        if (fetcher->shared[i] && (all || !fetcher->shared[i]->full))
+            let_go(fetcher, &fetcher->shared[i]);
+    }
+}
+
 static void share(kap_fetcher_t *fetcher, kap_segment_t *segment)
 {
     if (segment->count == 0)
         return;
-    kap_segment_t **place = &fetcher->shared[fetcher->shared_at++ % SHARED_MAX];
-    kap_segment_unref(place);
+    if (fetcher->shared_bytes > SHARED_BYTES_MAX)
+        forget_shared(fetcher, true);
+    kap_segment_t **place = &fetcher->shared[kap_segment_key_hash(&segment->key) % SHARED_MAX];
+    let_go(fetcher, place);
     *place = kap_segment_ref(segment);
-}
-
-static void forget_shared(kap_fetcher_t *fetcher)
-{
-    for (int i = 0; i < SHARED_MAX; i++)
-        kap_segment_unref(&fetcher->shared[i]);
-    fetcher->shared_at = 0;
+    fetcher->shared_bytes += kap_blob_size(segment->blob);
 }
 
 static kap_segment_t *find_shared(kap_fetcher_t *fetcher, const kap_segment_key_t *key)
 {
-    for (int i = 0; i < SHARED_MAX; i++) {
-        kap_segment_t *segment = fetcher->shared[i];
-        if (!segment || !kap_segment_key_eq(&segment->key, key))
-            continue;
-        fetcher->counts.shared++;
-        return kap_segment_ref(segment);
-    }
-    return NULL;
+    kap_segment_t *segment = fetcher->shared[kap_segment_key_hash(key) % SHARED_MAX];
+    if (!segment || !kap_segment_key_eq(&segment->key, key))
+        return NULL;
+    fetcher->counts.shared++;
+    return kap_segment_ref(segment);
 }
 
 static int cold_step(kap_work_t *work, kap_txn_t *txn)
@@ -449,16 +459,38 @@ static void go_cold(fetch_t *f, const kap_segment_key_t *key)
 
 /* --- a run over the cursors --- */
 
-typedef enum { LOOK_NEXT, LOOK_AWAY } look_t;
+typedef enum { LOOK_NEXT, LOOK_FULL, LOOK_AWAY } look_t;
 
-static void take(fetch_t *f, cursor_t *cursor)
+/* Segments are of the whole size asked for, so that requests share them wherever a stream stands in
+ * them; one that has no room any more waits for the next request. */
+static look_t take(fetch_t *f, cursor_t *cursor)
 {
-    f->events += cursor->segment->count;
-    f->bytes += kap_blob_size(cursor->segment->blob);
+    const kap_segment_t *segment = cursor->segment;
+    size_t bytes = kap_blob_size(segment->blob);
+    if (f->segments > 0 &&
+        (f->events + segment->count > f->max || f->bytes + bytes > f->max_bytes)) {
+        kap_segment_unref(&cursor->segment);
+        return LOOK_FULL;
+    }
+    f->events += segment->count;
+    f->bytes += bytes;
     f->segments++;
+    return LOOK_NEXT;
 }
 
-/* Looks at one cursor. LOOK_AWAY: the request went elsewhere and is not to be touched. */
+/* The segment under the key, remembered or built of the ring; NULL: out of memory. */
+static kap_segment_t *hot_segment(kap_fetcher_t *fetcher, const kap_segment_key_t *key)
+{
+    kap_segment_t *segment = find_shared(fetcher, key);
+    if (!segment && kap_segment_hot(key, &segment) == KAP_OK) {
+        fetcher->counts.hot++;
+        share(fetcher, segment);
+    }
+    return segment;
+}
+
+/* Looks at one cursor. LOOK_FULL: the answer has no room for it; LOOK_AWAY: the request went
+ * elsewhere and is not to be touched. */
 static look_t look(fetch_t *f, const kap_member_t *who, cursor_t *cursor)
 {
     kap_fetcher_t *fetcher = f->fetcher;
@@ -469,39 +501,31 @@ static look_t look(fetch_t *f, const kap_member_t *who, cursor_t *cursor)
         kap_segment_unref(&cursor->segment);
         return LOOK_NEXT;
     }
-    if (cursor->segment && cursor->segment->count > 0 && cursor->segment->key.parts == parts) {
-        take(f, cursor);
-        return LOOK_NEXT;
-    }
+    if (cursor->segment && cursor->segment->count > 0 && cursor->segment->key.parts == parts)
+        return take(f, cursor);
     kap_segment_unref(&cursor->segment);
     kap_stream_t *stream = cursor->stream;
     kap_segment_key_t key = {.stream = stream,
                              .index = (uint32_t)(cursor - f->cursors),
                              .parts = parts,
                              .after = cursor->seq,
-                             .max = f->max - f->events,
-                             .max_bytes = f->max_bytes - f->bytes};
+                             .max = f->max,
+                             .max_bytes = f->max_bytes};
     if (cursor->old_epoch) {
         cursor->status = KAP_FETCH_EPOCH_CHANGED;
     } else if (!stream->known || cursor->seq + 1 < stream->first) {
         cursor->segment = stream->known ? find_shared(fetcher, &key) : NULL;
-        if (!cursor->segment) {
-            go_cold(f, &key);
-            return LOOK_AWAY;
-        }
-        take(f, cursor);
+        if (cursor->segment)
+            return take(f, cursor);
+        go_cold(f, &key);
+        return LOOK_AWAY;
     } else if (cursor->seq > stream->head) {
         cursor->status = KAP_FETCH_AHEAD;
     } else if (cursor->seq < stream->head) {
-        cursor->segment = find_shared(fetcher, &key);
-        if (!cursor->segment && kap_segment_hot(&key, &cursor->segment) == KAP_OK) {
-            fetcher->counts.hot++;
-            share(fetcher, cursor->segment);
-        }
+        cursor->segment = hot_segment(fetcher, &key);
         if (cursor->segment)
-            take(f, cursor);
-        else
-            cursor->status = KAP_FETCH_BUSY;
+            return take(f, cursor);
+        cursor->status = KAP_FETCH_BUSY;
     }
     return LOOK_NEXT;
 }
@@ -549,9 +573,11 @@ static void run(fetch_t *f)
         block(f);
         return;
     }
-    while (f->at < f->count && f->events < f->max && f->bytes < f->max_bytes &&
-           f->segments < SEGMENTS_MAX) {
-        if (look(f, who, &f->cursors[(f->start + f->at) % f->count]) == LOOK_AWAY)
+    look_t got = LOOK_NEXT;
+    while (got == LOOK_NEXT && f->at < f->count && f->events < f->max &&
+           f->bytes < f->max_bytes / 4 * 3 + 1 && f->segments < SEGMENTS_MAX) {
+        got = look(f, who, &f->cursors[(f->start + f->at) % f->count]);
+        if (got == LOOK_AWAY)
             return;
         f->at++;
     }
@@ -617,6 +643,7 @@ static fetch_t *fetch_new(kap_fetcher_t *fetcher, const char *key, kap_span_t re
                           const kap_fetch_t *request)
 {
     size_t names = 0;
+    uint64_t places = 0;
     for (uint32_t i = 0; i < request->after_count; i++)
         names += request->after[i].stream.size;
     size_t cursors = request->after_count * sizeof(cursor_t);
@@ -631,7 +658,6 @@ static fetch_t *fetch_new(kap_fetcher_t *fetcher, const char *key, kap_span_t re
     f->max = request->max;
     f->max_bytes = request->max_bytes;
     f->count = request->after_count;
-    f->start = (uint32_t)(fetcher->counts.requests % f->count);
     uint8_t *name = (uint8_t *)f->cursors + cursors;
     for (uint32_t i = 0; i < f->count; i++) {
         const kap_cursor_at_t *at = &request->after[i];
@@ -642,7 +668,10 @@ static fetch_t *fetch_new(kap_fetcher_t *fetcher, const char *key, kap_span_t re
                                    .old_epoch = is_old(fetcher, at),
                                    .status = KAP_FETCH_OK};
         name += at->stream.size;
+        places += at->seq;
     }
+    /* Not always the same stream comes first; equal requests look in the same order. */
+    f->start = (uint32_t)(places % f->count);
     return f;
 }
 
@@ -707,7 +736,7 @@ static void on_touch(void *arg, kap_stream_t *stream)
 
 void kap_fetcher_batch(kap_fetcher_t *fetcher, kap_batch_t *batch)
 {
-    forget_shared(fetcher);
+    forget_shared(fetcher, false);
     kap_ring_push(fetcher->host.ring, batch, on_touch, fetcher);
     for (fetch_t *f; (f = line_take(&fetcher->ready)) != NULL;) {
         f->phase = RUNNING;
@@ -752,7 +781,7 @@ void kap_fetcher_destroy(kap_fetcher_t **handle)
         return;
     while (fetcher->all)
         drop(fetcher->all);
-    forget_shared(fetcher);
+    forget_shared(fetcher, true);
     if (fetcher->timer)
         kap_timer_stop(&fetcher->timer);
     kap_map_destroy(&fetcher->conns);

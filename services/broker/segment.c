@@ -33,6 +33,13 @@ bool kap_segment_key_eq(const kap_segment_key_t *a, const kap_segment_key_t *b)
            a->after == b->after && a->max == b->max && a->max_bytes == b->max_bytes;
 }
 
+uint32_t kap_segment_key_hash(const kap_segment_key_t *key)
+{
+    uint64_t h = (uintptr_t)key->stream / 64 + key->after * 31 + key->index;
+    h = (h ^ h >> 29) * UINT64_C(0x9fb21c651e98df25);
+    return (uint32_t)(h >> 32);
+}
+
 /* Takes the event or, when it does not fit any more, says full. */
 static int add(build_t *build, const kap_event_meta_t *meta, const kap_span_t parts[3])
 {
@@ -113,7 +120,8 @@ static int finish(build_t *build, int rc, uint64_t head, kap_segment_t **out)
                                    .key = *build->key,
                                    .count = build->count,
                                    .last = build->key->after + build->count,
-                                   .head = head};
+                                   .head = head,
+                                   .full = build->full};
         rc = write_blob(build, segment);
     }
     free(build->pieces);

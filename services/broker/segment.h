@@ -31,10 +31,12 @@ typedef struct {
     kap_blob_t *blob; /* NULL when count is 0 */
     uint32_t count;
     uint64_t last; /* sequence of the last event; `after` when count is 0 */
-    uint64_t head; /* of the stream, when it was built from the store */
+    uint64_t head; /* of the stream, when it was built */
+    bool full;     /* ended by max or max_bytes: the same for ever, whatever the head is */
 } kap_segment_t;
 
 bool kap_segment_key_eq(const kap_segment_key_t *a, const kap_segment_key_t *b);
+uint32_t kap_segment_key_hash(const kap_segment_key_t *key);
 
 /* Of the events in the ring: all of (after, head] must be there (checked). One reference;
  * KAP_E_NOMEM.

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "saying.h"
+#include "clock.h"
 #include "err.h"
 
 enum { FIRST_FIELD = 256, FIELD_MAX = 64 };
@@ -213,16 +214,32 @@ static int say(kap_cli_t *cli, line_t *line)
         name, FIRST_FIELD + (row), argument, 0, help, 0                                            \
     }
 
-/* A disclosure without a ground of processing: that of public services, as --help says. */
+static const char *given(const line_t *line, const char *name)
+{
+    for (int i = 0; i < line->count; i++)
+        if (strcmp(line->names[i], name) == 0)
+            return line->values[i];
+    return NULL;
+}
+
+/* What --help says of a basis: the ground of public services, a consent of the day it happened. */
 static void settle_basis(line_t *line)
 {
-    bool disclosure = false, ground = false;
-    for (int i = 0; i < line->count; i++) {
-        disclosure |= strcmp(line->names[i], "basis.disclosure") == 0;
-        ground |= strcmp(line->names[i], "basis.gdpr") == 0;
-    }
-    if (disclosure && !ground)
+    static char day[KAP_TIME_TEXT];
+    const char *disclosure = given(line, "basis.disclosure"), *time = given(line, "time");
+    bool consent = disclosure && strcmp(disclosure, "customer_consent") == 0;
+    for (int i = 0; consent && i < line->count; i++)
+        if (strcmp(line->names[i], "basis.statute") == 0)
+            line->names[i] = "basis.consent_version";
+    if (disclosure && !given(line, "basis.gdpr"))
         add(line, "basis.gdpr", "6.1.e");
+    if (!consent || given(line, "basis.consent_date"))
+        return;
+    int64_t at_ms = kap_clock_now_ms(kap_clock_system());
+    if (time)
+        kap_time_parse(kap_span_str(time), KAP_ZONE_HELSINKI, &at_ms, NULL);
+    kap_date_format(kap_date_of(KAP_ZONE_HELSINKI, at_ms), day);
+    add(line, "basis.consent_date", day);
 }
 
 static const char *const refer_fields[] = {"to",
@@ -242,13 +259,14 @@ static const char *const refer_fields[] = {"to",
                                            "return_expected",
                                            "meeting",
                                            "time",
-                                           "basis.gdpr"};
+                                           "basis.gdpr",
+                                           "basis.consent_date"};
 
 int kap_cmd_refer(kap_cli_t *cli, int argc, char **argv)
 {
     static const struct argp_option options[] = {
         FIELD(0, "to", "MEMBER", "To whom; or external:TYPE"),
-        FIELD(1, "service", "SERVICE", "What is asked for; alone it finds the member"),
+        FIELD(1, "service", "SERVICE", "What is asked for (other); alone it finds the member"),
         FIELD(2, "region", "REGION", "Where; default: the node's"),
         FIELD(3, "kind", "KIND", "transfer (default), guidance or lead"),
         FIELD(4, "segment", "SEGMENT", "Segment of the customer"),
@@ -259,12 +277,13 @@ int kap_cmd_refer(kap_cli_t *cli, int argc, char **argv)
         FIELD(9, "business-id", "ID", "Business id of the customer"),
         FIELD(10, "text", "TEXT", "What the customer needs (sealed)"),
         FIELD(11, "basis", "BASIS", "customer_consent, statute or not_secret"),
-        FIELD(12, "basis-ref", "TEXT", "Which statute"),
+        FIELD(12, "basis-ref", "TEXT", "Which statute, or which text of consent"),
         FIELD(13, "warm", 0, "Handed over together"),
         FIELD(14, "return-expected", 0, "The customer is expected back"),
         FIELD(15, "meeting", "ID", "The meeting it arose in"),
         FIELD(16, "time", "TIME", "When it happened; default: now"),
         FIELD(17, "gdpr", "GROUND", "With --basis: 6.1.a, b, c, e (default) or f"),
+        FIELD(18, "consent-date", "DATE", "When the customer consented; default: that day"),
         {"customer", 'C', "NAME=VALUE", 0, "Company, person, phone, email ... (sealed)", 0},
         {0}};
     static const struct argp argp = {
@@ -272,6 +291,8 @@ int kap_cmd_refer(kap_cli_t *cli, int argc, char **argv)
     line_t line = {.verb = "refer", .fields = refer_fields, .of_referral = true};
     kap_cli_parse(&argp, argc, argv, &line);
     settle_basis(&line);
+    if (given(&line, "to") && !given(&line, "service"))
+        add(&line, "service", "other");
     return say(cli, &line);
 }
 
@@ -312,10 +333,13 @@ static void settle_answer(line_t *line)
     }
 }
 
-static const char *const answer_fields[] = {
-    "reason", "outcome", "detail",           "results",      "result",    "channel",
-    "note",   "to",      "service",          "expect_state", "advised",   "role",
-    "scale",  "score",   "basis.disclosure", "time",         "basis.gdpr"};
+static const char *const answer_fields[] = {"reason",       "outcome",    "detail",
+                                            "results",      "result",     "channel",
+                                            "note",         "to",         "service",
+                                            "expect_state", "advised",    "role",
+                                            "scale",        "score",      "basis.disclosure",
+                                            "time",         "basis.gdpr", "basis.consent_date",
+                                            "basis.statute"};
 
 int kap_cmd_answer(kap_cli_t *cli, int argc, char **argv)
 {
@@ -337,6 +361,8 @@ int kap_cmd_answer(kap_cli_t *cli, int argc, char **argv)
         FIELD(14, "basis", "BASIS", "share: customer_consent, statute or not_secret"),
         FIELD(15, "time", "TIME", "When it happened; default: now"),
         FIELD(16, "gdpr", "GROUND", "With --basis: 6.1.a, b, c, e (default) or f"),
+        FIELD(17, "consent-date", "DATE", "When the customer consented; default: that day"),
+        FIELD(18, "basis-ref", "TEXT", "Which statute, or which text of consent"),
         {0}};
     static const struct argp argp = {
         options,

@@ -271,6 +271,8 @@ static void put_customer(kap_rehearsal_t *r, const journey_t *j, kap_rehearsal_a
     static const char *const segments[] = {"founder",     "local_small",   "local_small",
                                            "home_market", "international", "unknown"};
     char name[KAP_REHEARSAL_NAME], value[KAP_REHEARSAL_VALUE], id[16];
+    char day[KAP_TIME_TEXT];
+    kap_date_format(kap_date_of(KAP_ZONE_HELSINKI, act->at_ms), day);
     const char *fields[][2] = {{"referral", j->id},
                                {"to", j->to},
                                {"region", r->opts.region},
@@ -279,7 +281,8 @@ static void put_customer(kap_rehearsal_t *r, const journey_t *j, kap_rehearsal_a
                                {"segment", segments[j->customer % 6]},
                                {"language", j->customer % 17 ? "fi" : "sv"},
                                {"basis.disclosure", "customer_consent"},
-                               {"basis.gdpr", "6.1.e"}};
+                               {"basis.gdpr", "6.1.e"},
+                               {"basis.consent_date", day}};
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
         snprintf(name, sizeof name, "%s%s", prefix, fields[i][0]);
         put(act, name, fields[i][1]);

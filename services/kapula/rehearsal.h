@@ -22,7 +22,7 @@ typedef struct {
     const char *region; /* lent until destroy */
 } kap_rehearsal_opts_t;
 
-enum { KAP_REHEARSAL_FIELDS = 16, KAP_REHEARSAL_NAME = 32, KAP_REHEARSAL_VALUE = 160 };
+enum { KAP_REHEARSAL_FIELDS = 20, KAP_REHEARSAL_NAME = 32, KAP_REHEARSAL_VALUE = 160 };
 
 typedef struct {
     char name[KAP_REHEARSAL_NAME];

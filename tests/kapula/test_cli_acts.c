@@ -44,16 +44,29 @@ Test(cli_acts, refer_says_its_fields_and_waits_for_the_fate)
 {
     takes("refer");
     const run_t *run = runs("refer --to finnvera --service financing --business-id 2617416-4 "
-                            "--basis customer_consent --customer company=Oy~Esimerkki~Ab "
+                            "--basis statute --basis-ref 1~§ --customer company=Oy~Esimerkki~Ab "
                             "--text Tarvitsee~lainaa --warm --key k1");
     cr_expect_str_eq(run->out, "r-1: committed at 17\n");
     cr_expect_str_eq(
         door_request(door, 0),
         "{\"verb\":\"refer\",\"key\":\"k1\",\"fields\":{\"to\":\"finnvera\",\"service\":"
-        "\"financing\",\"business_id\":\"2617416-4\",\"basis.disclosure\":\"customer_consent\","
-        "\"company\":\"Oy Esimerkki Ab\",\"need\":\"Tarvitsee lainaa\",\"warm\":\"true\","
+        "\"financing\",\"business_id\":\"2617416-4\",\"basis.disclosure\":\"statute\","
+        "\"basis.statute\":\"1 §\",\"company\":\"Oy Esimerkki Ab\",\"need\":\"Tarvitsee "
+        "lainaa\",\"warm\":\"true\","
         "\"basis.gdpr\":\"6.1.e\"}}\n");
     cr_expect_str_eq(door_request(door, 1), "{\"local\":\"fate\",\"act\":5,\"wait\":true}\n");
+}
+
+Test(cli_acts, a_consent_has_its_day_and_its_text)
+{
+    takes("refer");
+    runs("refer --to ely --basis customer_consent --basis-ref v2 --time 2026-10-31T23:30:00Z");
+    has(door_request(door, 0), "\"basis.consent_version\":\"v2\"");
+    has(door_request(door, 0), "\"basis.consent_date\":\"2026-11-01\"");
+    has(door_request(door, 0), "\"service\":\"other\"");
+    runs("refer --to ely --basis customer_consent --consent-date 2026-10-01 --gdpr 6.1.a");
+    has(door_request(door, 0), "\"basis.consent_date\":\"2026-10-01\"");
+    has(door_request(door, 0), "\"basis.gdpr\":\"6.1.a\"");
 }
 
 Test(cli_acts, json_has_the_ids_and_the_fate)

@@ -219,6 +219,14 @@ bool kap_folder_has(const kap_folder_t *folder, const char *name)
     return fstatat(folder->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
+int64_t kap_folder_size(const kap_folder_t *folder, const char *name)
+{
+    struct stat st;
+    if (fstatat(folder->fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode))
+        return -1;
+    return (int64_t)st.st_size;
+}
+
 static kap_folder_id_t id_of(const struct stat *st)
 {
     return (kap_folder_id_t){.device = st->st_dev,
@@ -269,12 +277,18 @@ static bool is_being_written(int fd)
     return errno == EAGAIN;
 }
 
-static bool is_settled(const struct stat *st, int64_t settle_ms)
+static int64_t age_ms(const struct timespec *then)
 {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    int64_t age_ms = ((int64_t)now.tv_sec * 1000000000 + now.tv_nsec - modified_ns(st)) / 1000000;
-    return age_ms >= settle_ms || age_ms < -settle_ms;
+    return (int64_t)(now.tv_sec - then->tv_sec) * 1000 + (now.tv_nsec - then->tv_nsec) / 1000000;
+}
+
+/* A time far in the future says nothing: then only the lease does. */
+static bool is_settled(const struct stat *st, int64_t settle_ms)
+{
+    int64_t age = age_ms(&st->st_mtim);
+    return age >= settle_ms || age < -settle_ms;
 }
 
 static int read_all(int fd, size_t size, kap_buf_t *bytes)

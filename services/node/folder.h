@@ -54,6 +54,9 @@ int kap_folder_read(const kap_folder_t *folder, const char *name, size_t max_byt
 /* Is the name still the file that was read? */
 bool kap_folder_is(const kap_folder_t *folder, const char *name, const kap_folder_id_t *id);
 
+/* Bytes of a plain file, -1 when there is none. */
+int64_t kap_folder_size(const kap_folder_t *folder, const char *name);
+
 bool kap_folder_has(const kap_folder_t *folder, const char *name);
 
 /* Moves without ever overwriting; the file gets mode 0600 where that is ours to give.

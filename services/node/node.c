@@ -48,6 +48,11 @@ kap_store_t *kap_node_store(const kap_node_t *node)
     return node->store;
 }
 
+kap_client_t *kap_node_client(const kap_node_t *node)
+{
+    return node->client;
+}
+
 const kap_actor_t *kap_node_actor(const kap_node_t *node)
 {
     return node->actor;

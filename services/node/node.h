@@ -13,6 +13,7 @@
 
 #include "actor.h"
 #include "buf.h"
+#include "client.h"
 #include "clock.h"
 #include "conf.h"
 #include "directory.h"
@@ -41,6 +42,8 @@ const kap_conf_t *kap_node_conf(const kap_node_t *node);
 const kap_clock_t *kap_node_clock(const kap_node_t *node);
 int64_t kap_node_now_ms(const kap_node_t *node);
 kap_store_t *kap_node_store(const kap_node_t *node);
+/* The connection to the broker, for an extra that asks more of it than the node does. */
+kap_client_t *kap_node_client(const kap_node_t *node);
 const kap_actor_t *kap_node_actor(const kap_node_t *node);
 const char *kap_node_member(const kap_node_t *node); /* own member id */
 /* The directory in force; take a reference to keep it over a return to the loop. */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "crypto.h"
 #include "err.h"
@@ -394,47 +395,56 @@ static void why_add(const kap_intake_row_t *row, const kap_intake_act_t *act,
                                result->candidates[i]);
 }
 
-/* A row of several acts of which some went through: beside the reason stand only those that did
- * not, so that the mended row does not double the others. cells gets row->count spans. */
-static void only_refused(const kap_intake_row_t *row, const kap_act_result_t *results,
-                         kap_span_t *cells, kap_buf_t *items)
+/* The refused items of one cell, with commas between. Empty when every one went through. */
+static kap_span_t refused_items(const kap_intake_row_t *row, const kap_act_result_t *results,
+                                int column, kap_arena_t *arena)
 {
-    memcpy(cells, row->cells, row->count * sizeof *cells);
-    for (size_t i = 0; i < row->act_count; i++)
-        if (row->acts[i].column >= 0)
-            cells[row->acts[i].column] = kap_span(NULL, 0);
+    kap_buf_t items = {0};
     for (size_t i = 0; i < row->act_count; i++) {
-        const kap_intake_act_t *act = &row->acts[i];
-        if (act->column < 0 || results[i].accepted)
+        if (row->acts[i].column != column || results[i].accepted)
             continue;
-        kap_span_t *cell = &cells[act->column];
-        size_t from = items->size;
-        kap_buf_append(items, *cell);
-        kap_buf_str(items, cell->size ? ", " : "");
-        kap_buf_append(items, act->item);
-        if (!items->err)
-            *cell = kap_span(items->data + from, items->size - from);
+        kap_buf_str(&items, items.size ? ", " : "");
+        kap_buf_append(&items, row->acts[i].item);
     }
+    kap_span_t cell = kap_arena_dup(arena, kap_buf_span(&items));
+    kap_buf_fini(&items);
+    return cell;
+}
+
+/* A row of several acts of which some went through: beside the reason stand only those that did
+ * not, so that the mended row does not double the others. */
+static kap_span_t *only_refused(const kap_intake_row_t *row, const kap_act_result_t *results,
+                                kap_arena_t *arena)
+{
+    kap_span_t *cells = kap_arena_alloc(arena, (row->count + 1) * sizeof *cells);
+    if (!cells)
+        return NULL;
+    memcpy(cells, row->cells, row->count * sizeof *cells);
+    for (size_t i = 0; i < row->act_count; i++) {
+        int column = row->acts[i].column;
+        bool first = i == 0 || row->acts[i - 1].column != column;
+        if (column >= 0 && first)
+            cells[column] = refused_items(row, results, column, arena);
+    }
+    return cells;
 }
 
 static void write_refused(taken_t *taken, const kap_intake_row_t *row,
                           const kap_act_result_t *results, const kap_intake_why_t *why,
                           kap_buf_t *out)
 {
-    kap_span_t cells[KAP_INTAKE_COLUMNS];
-    kap_buf_t items = {0};
-    bool split = row->act_count > 0 && row->acts[0].column >= 0;
+    kap_span_t *cells = NULL;
+    kap_arena_t *arena = NULL;
     if (taken->refused_bytes == 0 && out->size == 0)
         kap_intake_refused_head(taken->file, out);
-    if (split) {
-        kap_buf_reserve(&items, 64 * 1024); /* a cell's bytes: the pieces must not move */
-        only_refused(row, results, cells, &items);
+    if (row->act_count > 0 && row->acts[0].column >= 0) {
+        arena = kap_arena_new(4096);
+        cells = arena ? only_refused(row, results, arena) : NULL;
+        if (!cells)
+            out->err = KAP_E_NOMEM;
     }
-    kap_intake_refused_row(taken->file, row, split ? cells : NULL, kap_span_str(taken->name), why,
-                           out);
-    if (items.err)
-        out->err = items.err;
-    kap_buf_fini(&items);
+    kap_intake_refused_row(taken->file, row, cells, kap_span_str(taken->name), why, out);
+    kap_arena_destroy(&arena);
 }
 
 /* Counts what became of one row and lays it into `out` when something of it was refused. */
@@ -541,6 +551,19 @@ static void digest_make(taken_t *taken, kap_intake_kind_t kind)
     snprintf(taken->part, sizeof taken->part, ".%s.part", taken->digest);
 }
 
+/* Refused rows that somebody took away in the middle of their file: all rows once more. Those that
+ * went through have their keys, the refused ones are laid beside anew. */
+static void look_part(kap_spool_t *spool)
+{
+    taken_t *taken = &spool->taken;
+    if (taken->refused_bytes == 0 ||
+        kap_folder_size(spool->refused, taken->part) >= (int64_t)taken->refused_bytes)
+        return;
+    KAP_LOG(KAP_LOG_WARN, "spool_refused_rows_gone", KAP_S("file", taken->name),
+            KAP_S("what", "its refused rows were removed while it was read; it is read anew"));
+    taken->first = taken->refused_bytes = 0;
+}
+
 /* Reads its rows from the mark on. */
 static int begin_rows(kap_spool_t *spool)
 {
@@ -555,6 +578,7 @@ static int begin_rows(kap_spool_t *spool)
     int rc = mark_get(spool);
     if (rc != KAP_OK || taken->finished)
         return rc;
+    look_part(spool);
     rc = kap_intake_file_open(kap_buf_span(&taken->bytes),
                               (kap_intake_format_t)format_of(taken->name), &opts,
                               kap_node_directory(spool->node), &taken->file, &line, &why);

@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "te_office.h"
+
+int main(int argc, char **argv)
+{
+    return kap_node_main(argc, argv, &kap_te_office);
+}

@@ -8,6 +8,7 @@
 #include "err.h"
 #include "figures.h"
 #include "frame.h"
+#include "hide.h"
 #include "rows.h"
 
 /* A map whose pairs are counted as they come. */
@@ -148,32 +149,6 @@ static bool edges_params(const kap_ask_t *ask, bool archive, kap_edges_query_t *
     return true;
 }
 
-/* metrics.md "Who sees what": who does not read the region sees its own edges, and of the whole
- * region the totals of whole months that are not small. */
-static void hide(const kap_ask_t *ask, const kap_edges_query_t *query, kap_edges_t *edges)
-{
-    const kap_region_t *region = kap_directory_region(ask->dir, query->region);
-    bool months =
-        (!query->has_from || query->from.day == 1) && (!query->has_to || query->to.day == 1);
-    bool totals = months && edges->n >= region->hidden_below;
-    uint64_t n = 0, pending = 0;
-    uint32_t kept = 0;
-    for (uint32_t i = 0; i < edges->count; i++) {
-        const kap_edge_t *edge = &edges->edges[i];
-        if (!kap_span_eq(edge->from, ask->who->id) && !kap_span_eq(edge->to, ask->who->id))
-            continue;
-        n += edge->counts[KAP_FIGURE_REFERRALS];
-        pending += edge->counts[KAP_FIGURE_PENDING];
-        edges->edges[kept++] = *edge;
-    }
-    edges->count = kept;
-    if (totals)
-        return;
-    edges->n = n;
-    edges->pending = pending;
-    edges->decided = n - pending;
-}
-
 static int ask_edges(kap_ask_t *ask, kap_txn_t *txn)
 {
     kap_edges_query_t query;
@@ -193,7 +168,8 @@ static int ask_edges(kap_ask_t *ask, kap_txn_t *txn)
     if (rc != KAP_OK)
         return rc;
     if (see != KAP_SEE_FULL)
-        hide(ask, &query, &edges);
+        kap_hide(&edges, &query, see, ask->who->id,
+                 kap_directory_region(ask->dir, query.region)->hidden_below);
     kap_figures_edges_encode(&ask->out, &query, &edges);
     return KAP_OK;
 }

@@ -23,9 +23,9 @@ typedef struct {
     const kap_member_t *who; /* of dir */
     uint8_t epoch[KAP_LIMIT_EPOCH_BYTES];
     struct kap_audit *audit; /* a recount under way; NULL: none */
-    kap_buf_t out;    /* the answer's map */
-    uint16_t refusal; /* or why there is none */
-    const char *why;  /* constant words beside the refusal; NULL: its own sentence */
+    kap_buf_t out;           /* the answer's map */
+    uint16_t refusal;        /* or why there is none */
+    const char *why;         /* constant words beside the refusal; NULL: its own sentence */
 } kap_ask_t;
 
 /* Copies and decodes the request. KAP_E_INVALID with *why; KAP_E_NOMEM. kap_ask_fini in every

@@ -120,7 +120,7 @@ static batch_t *batch_new(void)
     if (b == NULL)
         return NULL;
     atomic_init(&b->refs, 1);
-    b->arena = kap_arena_new(64 << 10);
+    b->arena = kap_arena_new(8 << 10); /* a ring keeps many batches of one event */
     if (b->arena == NULL) {
         free(b);
         return NULL;

@@ -97,9 +97,11 @@ int main(int argc, char **argv)
         rc = kap_crypto_init();
     if (rc == KAP_OK && args.print)
         rc = kap_conf_print(conf, stdout);
-    else if (rc == KAP_OK && args.check)
+    else if (rc == KAP_OK && args.check) {
         rc = kap_broker_check(conf);
-    else if (rc == KAP_OK && (rc = kap_sock_system_start()) == KAP_OK) {
+        if (rc == KAP_OK)
+            printf("%s: configuration, keys and directory are usable\n", args.config);
+    } else if (rc == KAP_OK && (rc = kap_sock_system_start()) == KAP_OK) {
         rc = serve(conf);
         kap_sock_system_stop();
     }

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* What of a region's figures is left out for others. */
+#include <criterion/criterion.h>
+
+#include "hide.h"
+
+enum { K = 5 };
+
+static kap_edge_t edges[6];
+static kap_edges_t all;
+
+/* a>b 10, a>c 3, b>c 20, c>a 7, c>b 30, d>a 0 */
+static void fill(void)
+{
+    static const char *const names[6][2] = {{"a", "b"}, {"a", "c"}, {"b", "c"},
+                                            {"c", "a"}, {"c", "b"}, {"d", "a"}};
+    static const uint64_t sizes[6] = {10, 3, 20, 7, 30, 0};
+    all = (kap_edges_t){.edges = edges, .count = 6};
+    for (int i = 0; i < 6; i++) {
+        edges[i] = (kap_edge_t){.from = kap_span_str(names[i][0]), .to = kap_span_str(names[i][1])};
+        edges[i].counts[KAP_FIGURE_REFERRALS] = sizes[i];
+        edges[i].counts[KAP_FIGURE_PENDING] = 1;
+        all.n += sizes[i];
+    }
+    all.pending = 6;
+    all.decided = all.n - all.pending;
+}
+
+TestSuite(hide, .init = fill);
+
+static bool shows(const char *from, const char *to)
+{
+    for (uint32_t i = 0; i < all.count; i++) {
+        if (kap_span_eq_str(edges[i].from, from) && kap_span_eq_str(edges[i].to, to))
+            return true;
+    }
+    return false;
+}
+
+Test(hide, others_see_their_own_edges_and_the_totals_of_whole_months)
+{
+    kap_edges_query_t query = {.has_from = true, .from = {2026, 1, 1}};
+    kap_hide(&all, &query, KAP_SEE_TOTALS, KAP_SPAN("b"), K);
+    cr_expect_eq(all.count, 3);
+    cr_expect(shows("a", "b"));
+    cr_expect(shows("b", "c"));
+    cr_expect(shows("c", "b"));
+    cr_expect_eq(all.n, 70);
+    cr_expect_eq(all.pending, 6);
+}
+
+Test(hide, days_are_nobodys_but_the_members_own)
+{
+    kap_edges_query_t query = {.has_to = true, .to = {2026, 1, 2}};
+    kap_hide(&all, &query, KAP_SEE_EDGES, KAP_SPAN("b"), K);
+    cr_expect_eq(all.count, 3);
+    cr_expect_eq(all.n, 60);
+    cr_expect_eq(all.pending, 3);
+    cr_expect_eq(all.decided, 57);
+}
+
+Test(hide, small_totals_are_hidden)
+{
+    kap_edges_query_t query = {0};
+    all.n = K - 1;
+    kap_hide(&all, &query, KAP_SEE_TOTALS, KAP_SPAN("x"), K);
+    cr_expect_eq(all.count, 0);
+    cr_expect_eq(all.n, 0);
+}
+
+Test(hide, a_small_edge_takes_the_next_smallest_of_its_row_and_column_with_it)
+{
+    kap_edges_query_t query = {0};
+    kap_hide(&all, &query, KAP_SEE_EDGES, KAP_SPAN("x"), K);
+    cr_expect_not(shows("a", "c"), "3 is small");
+    cr_expect_not(shows("a", "b"), "else 3 = the row's sum less 10");
+    cr_expect_not(shows("b", "c"), "else 3 = the column's sum less 20");
+    cr_expect_not(shows("c", "b"), "else 10 = the column's sum less 30");
+    cr_expect_not(shows("c", "a"), "else 30 = the row's sum less 7");
+    cr_expect(shows("d", "a"));
+    cr_expect_eq(all.n, 70);
+}
+
+Test(hide, edges_that_are_not_small_are_shown_to_the_nation)
+{
+    kap_edges_query_t query = {0};
+    edges[1].counts[KAP_FIGURE_REFERRALS] = K;
+    kap_hide(&all, &query, KAP_SEE_EDGES, KAP_SPAN("x"), K);
+    cr_expect_eq(all.count, 6);
+}

@@ -511,7 +511,7 @@ static void answered(void *arg, int status, const kap_header_t *header, kap_msg_
     } else if (head.streams[0].status == KAP_FETCH_EPOCH_CHANGED) {
         rc = epoch_changed(inbox, &head);
         if (rc == KAP_OK)
-            fetch(inbox);
+            inbox->going = false; /* own events that go again come first: the marks' check */
         else
             later(inbox, kap_err_text(rc));
     } else {
@@ -519,6 +519,10 @@ static void answered(void *arg, int status, const kap_header_t *header, kap_msg_
     }
     kap_uplink_epoch(node->uplink, kap_span(head.epoch, sizeof head.epoch));
     kap_arena_destroy(&arena);
+    kap_uplink_state_t uplink;
+    kap_uplink_state(node->uplink, &uplink);
+    if (!inbox->going && uplink.checked)
+        kap_inbox_go(inbox);
 }
 
 static void fetch(kap_inbox_t *inbox)

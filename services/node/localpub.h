@@ -4,8 +4,8 @@
  * Message: frame 1 the event type (subscribe to a prefix: "kapula.referral."), frame 2 one JSON
  * object: the CloudEvents attributes, `data` of the open part, `ends` with the fields of the ends
  * part, `kapula` {seq, log_seq, committed_at, own, verdict, unsealed, state?} and, where it opened
- * and configuration allows, `contents`. PUB drops what a slow listener misses; whoever must not miss asks the local door
- * (FETCH) from its last seq. All of a script:
+ * and configuration allows, `contents`. PUB drops what a slow listener misses; whoever must not
+ * miss asks the local door (FETCH) from its last seq. All of a script:
  *
  *   import zmq, json
  *   s = zmq.Context().socket(zmq.SUB)

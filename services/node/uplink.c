@@ -99,6 +99,25 @@ typedef struct {
     bool stale; /* not the next ones: answered already, or not yet its turn */
 } receipts_t;
 
+/* After a restore the recipient's `delivered` may have come before the sender's `created`. When
+ * that has come meanwhile the node says it once more. */
+static int say_again(kap_work_t *work, const kap_outbox_row_t *row)
+{
+    kap_event_t event;
+    bool queued;
+    if (kap_event_decode(row->open, row->ends, row->sealed, work->arena, &event, NULL) != KAP_OK)
+        return KAP_OK;
+    kap_span_t id = kap_arena_dup(work->arena, event.subject);
+    kap_referral_t r;
+    bool committed = false;
+    if (!id.data)
+        return KAP_E_NOMEM;
+    int rc = kap_mirror_referral(work->txn, id, &r, &committed);
+    if (rc != KAP_OK || !committed)
+        return rc == KAP_E_NOTFOUND ? KAP_OK : rc;
+    return kap_emit_own(work, event.type, id, &queued);
+}
+
 static int verdict_store(kap_work_t *work, const flight_t *flight, uint32_t i,
                          const kap_verdict_t *verdict)
 {
@@ -124,6 +143,11 @@ static int verdict_store(kap_work_t *work, const flight_t *flight, uint32_t i,
                 KAP_S("code", code ? code : ""), KAP_SP("sentence", sentence));
     if (rc == KAP_OK)
         rc = kap_mirror_receipt(work, &row, flight->line, sequence, refused);
+    if (rc == KAP_OK && !act && verdict->refusal == KAP_REFUSAL_ILLEGAL_UNKNOWN_REFERRAL) {
+        rc = kap_outbox_get(work->txn, flight->line, sequence, &row);
+        if (rc == KAP_OK)
+            rc = say_again(work, &row);
+    }
     if (rc == KAP_OK && act)
         rc = kap_fate_verdict(work->txn, act, &receipt, code ? code : "", sentence, &done,
                               &conflict);
@@ -152,6 +176,10 @@ static int receipts_body(kap_work_t *work, void *arg)
         kap_arena_reset(work->arena);
     }
     line.receipted += in->flight.count;
+    if (work->line.line == line.line) { /* something was said again: one row, both changes */
+        work->line.receipted = line.receipted;
+        return rc;
+    }
     return rc == KAP_OK ? kap_line_put(work->txn, &line) : rc;
 }
 

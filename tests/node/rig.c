@@ -362,9 +362,12 @@ static void take(rig_broker_t *b, const kap_header_t *header, uint64_t seq,
     cr_assert(kap_event_is_whole(&ev));
     cr_assert(kap_span_eq(ev.source, header->source));
     cr_assert_eq(ev.sequence, seq);
-    bool refused = b->refuse && strcmp(kap_event_type_name(ev.type), b->refuse) == 0;
-    event.verdict = refused ? KAP_VERDICT_REFUSED : KAP_VERDICT_ACCEPTED;
     ends_of(b, &ev, &event);
+    bool refused = b->refuse && strcmp(kap_event_type_name(ev.type), b->refuse) == 0;
+    event.refusal = refused ? KAP_REFUSAL_ILLEGAL_STATE : 0;
+    if (ev.family == KAP_FAMILY_REFERRAL && kap_span_empty(event.to))
+        event.refusal = KAP_REFUSAL_ILLEGAL_UNKNOWN_REFERRAL;
+    event.verdict = event.refusal ? KAP_VERDICT_REFUSED : KAP_VERDICT_ACCEPTED;
     if (b->forge_sealed && event.sealed.size)
         event.sealed = kap_span_sub(event.sealed, 0, event.sealed.size - 1);
     b->events[b->count++] = event;
@@ -399,8 +402,7 @@ static void on_publish(rig_broker_t *b, uint32_t peer, const kap_header_t *heade
                     cr_assert(kap_span_eq(b->events[e].open, parts[0]), "a resend differs");
                 verdicts[i].verdict = b->events[e].verdict;
                 verdicts[i].log_seq = b->events[e].log_seq;
-                if (b->events[e].verdict == KAP_VERDICT_REFUSED)
-                    verdicts[i].refusal = KAP_REFUSAL_ILLEGAL_STATE;
+                verdicts[i].refusal = b->events[e].refusal;
             }
         receipt.verdict_count++;
     }

@@ -26,6 +26,7 @@ typedef struct {
     uint64_t sequence, log_seq;
     kap_span_t referral, from, to; /* who gets it */
     int verdict;
+    uint16_t refusal;
 } rig_event_t;
 
 typedef struct {

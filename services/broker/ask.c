@@ -196,7 +196,8 @@ static void put_referral(kap_buf_t *out, kap_span_t id, const kap_referral_t *r,
     pair_time(&p, "ended_at", r->ended_at);
     pair_time(&p, "answer_received_at", r->answer_received_at);
     pair_time(&p, "expired_at", r->expired_at);
-    pair_time(&p, "due_at", r->due_at);
+    if (r->due_kind != KAP_DEADLINE_NONE)
+        pair_time(&p, "due_at", r->due_at);
     kap_mp_put_bool(pair(&p, "on_hold"), (r->flags & KAP_RF_ON_HOLD) != 0);
     kap_mp_put_bool(pair(&p, "late"), (r->flags & KAP_RF_LATE) != 0);
     kap_mp_put_bool(pair(&p, "withdraw_requested"), (r->flags & KAP_RF_WITHDRAW_REQUESTED) != 0);

@@ -149,6 +149,7 @@ static int print_fate(kap_cli_t *cli, const line_t *line, const kap_mp_t *answer
 {
     kap_span_t word = kap_mp_get_str(fate, "fate"), sentence = kap_mp_get_str(fate, "sentence");
     kap_span_t subject = kap_mp_get_str(answer, "subject");
+    kap_span_t about = kap_span_empty(subject) ? kap_span_str(line->verb) : subject;
     int64_t seq = kap_mp_get_int(fate, "log_seq", 0);
     bool refused = kap_span_eq_str(word, "refused");
     if (line->dry)
@@ -169,7 +170,7 @@ static int print_fate(kap_cli_t *cli, const line_t *line, const kap_mp_t *answer
         return kap_cli_refused(cli, fate);
     if (cli->format == KAP_FORMAT_JSON)
         return KAP_EXIT_DONE;
-    printf("%.*s: %.*s", (int)subject.size, (const char *)subject.data, (int)word.size,
+    printf("%.*s: %.*s", (int)about.size, (const char *)about.data, (int)word.size,
            (const char *)word.data);
     if (seq > 0)
         printf(" at %lld", (long long)seq);

@@ -6,7 +6,7 @@
 
 #include "answer.h"
 #include "clock.h"
-#include "cli.h"
+#include "shown.h"
 #include "table.h"
 
 enum { WATCH_S = 2 };
@@ -95,53 +95,84 @@ static void add_row(kap_cli_t *cli, kap_table_t *table, const kap_mp_t *edge, bo
 }
 
 /* What is counted beside the transfers, when there is any. */
-static void print_beside(const kap_mp_t *edges)
+static void print_beside(kap_cli_t *cli, const kap_mp_t *edges)
 {
     static const char *const beside[] = {"guidance", "leads", "reported", "internal"};
+    int shown = 0;
     for (size_t k = 0; k < sizeof beside / sizeof *beside; k++) {
+        kap_span_t word = kap_shown_key(cli, kap_span_str(beside[k]));
         int64_t sum = 0;
         for (uint32_t i = 0; i < edges->count; i++)
             sum += kap_mp_get_int(kap_mp_item(edges, i), beside[k], 0);
         if (sum > 0)
-            printf("%s %lld  ", beside[k], (long long)sum);
+            printf("%s%.*s %lld", shown++ ? ", " : kap_shown_word(cli, KAP_WORD_BESIDE),
+                   (int)word.size, (const char *)word.data, (long long)sum);
     }
+    if (shown)
+        puts(".");
 }
 
-static void print_window(const kap_mp_t *root, const char *region)
+static void print_window(kap_cli_t *cli, const kap_mp_t *root, const char *region)
 {
-    const kap_mp_t *window = kap_mp_get(root, "window");
-    kap_span_t from = kap_mp_get_str(window, "from"), to = kap_mp_get_str(window, "to");
-    printf("Handovers in %s", region);
-    if (!kap_span_empty(from))
-        printf(", from %.*s", (int)from.size, (const char *)from.data);
-    if (!kap_span_empty(to))
-        printf(", before %.*s", (int)to.size, (const char *)to.data);
-    printf(": %lld transfers, %lld decided, %lld pending\n\n",
-           (long long)kap_mp_get_int(root, "n", 0), (long long)kap_mp_get_int(root, "decided", 0),
-           (long long)kap_mp_get_int(root, "pending", 0));
+    static const struct {
+        const char *key;
+        kap_word_t word;
+    } days[] = {{"from", KAP_WORD_FROM_DAY}, {"to", KAP_WORD_BEFORE_DAY}},
+      totals[] = {
+          {"n", KAP_WORD_TRANSFERS}, {"decided", KAP_WORD_DECIDED}, {"pending", KAP_WORD_PENDING}};
+    kap_buf_t line;
+    kap_buf_init(&line);
+    kap_buf_printf(&line, "%s %s", kap_shown_word(cli, KAP_WORD_HANDOVERS_IN), region);
+    for (size_t i = 0; i < 2; i++) {
+        kap_span_t day = kap_mp_get_str(kap_mp_get(root, "window"), days[i].key);
+        if (!kap_span_empty(day))
+            kap_buf_printf(&line, ", %s %.*s", kap_shown_word(cli, days[i].word), (int)day.size,
+                           (const char *)day.data);
+    }
+    for (size_t i = 0; i < 3; i++)
+        kap_buf_printf(&line, "%s %lld %s", i ? "," : ":",
+                       (long long)kap_mp_get_int(root, totals[i].key, 0),
+                       kap_shown_word(cli, totals[i].word));
+    kap_shown_line(0, 0, kap_span_str(""), kap_buf_span(&line));
+    putchar('\n');
+    kap_buf_fini(&line);
+}
+
+static bool is_value(const kap_mp_t *root, const line_t *line, int question, const char *word)
+{
+    kap_span_t said = kap_mp_get_str(root, questions[question]);
+    if (kap_span_empty(said) && line->values[question])
+        said = kap_span_str(line->values[question]);
+    return kap_span_eq_str(said, word);
 }
 
 static int print_table(kap_cli_t *cli, const line_t *line, const kap_mp_t *root)
 {
-    static const kap_table_column_t columns[] = {
-        {"From", KAP_TABLE_LEFT, 0},    {"To", KAP_TABLE_LEFT, 0},
-        {"Sent", KAP_TABLE_RIGHT, 0},   {"Taken", KAP_TABLE_RIGHT, 0},
-        {"Decl.", KAP_TABLE_RIGHT, 0},  {"Redir.", KAP_TABLE_RIGHT, 0},
-        {"Median", KAP_TABLE_RIGHT, 0}, {"90 %", KAP_TABLE_RIGHT, 0},
-        {NULL, KAP_TABLE_LEFT, 0}};
+    static const char *const titles[CELLS] = {"from",     "to",         "referrals", "accepted",
+                                              "declined", "redirected", "p50_ms",    "p90_ms"};
+    kap_table_column_t columns[CELLS + 1] = {{0}};
+    char words[CELLS][64];
     const kap_mp_t *edges = kap_mp_get(root, "edges");
-    bool elapsed = line->values[TIME] && strcmp(line->values[TIME], "elapsed") == 0;
-    kap_table_t *table = kap_table_new(columns);
-    if (!table || !edges || edges->kind != KAP_MP_ARRAY)
+    bool elapsed = is_value(root, line, TIME, "elapsed");
+    for (int i = 0; i < CELLS; i++) {
+        kap_span_t word = kap_shown_key(cli, kap_span_str(titles[i]));
+        snprintf(words[i], sizeof words[i], "%.*s", (int)word.size, (const char *)word.data);
+        columns[i] = (kap_table_column_t){words[i], i < 2 ? KAP_TABLE_LEFT : KAP_TABLE_RIGHT, 0};
+    }
+    if (!edges || edges->kind != KAP_MP_ARRAY)
         return kap_cli_fail(KAP_EXIT_REFUSED, "an answer without edges");
-    print_window(root, line->values[REGION]);
+    kap_table_t *table = kap_table_new(columns);
+    if (!table)
+        return kap_cli_fail(KAP_EXIT_REFUSED, "out of memory");
+    print_window(cli, root, line->values[REGION]);
     for (uint32_t i = 0; i < edges->count; i++)
         add_row(cli, table, kap_mp_item(edges, i), elapsed);
     kap_table_print(table, stdout, kap_cli_width());
-    printf("\nTime to accept, %s time of the %s. ", elapsed ? "elapsed" : "working",
-           line->values[CLOCK] ? line->values[CLOCK] : "recipient");
-    print_beside(edges);
-    printf("\n");
+    printf("\n%s, %s.\n",
+           kap_shown_word(cli, elapsed ? KAP_WORD_TIME_ELAPSED : KAP_WORD_TIME_WORKING),
+           kap_shown_word(cli, is_value(root, line, CLOCK, "customer") ? KAP_WORD_OF_CUSTOMER
+                                                                       : KAP_WORD_OF_RECIPIENT));
+    print_beside(cli, edges);
     kap_table_destroy(&table);
     return KAP_EXIT_DONE;
 }
@@ -210,7 +241,7 @@ int kap_cmd_edges(kap_cli_t *cli, int argc, char **argv)
         0,
         0};
     line_t line = {{0}, false};
-    argp_parse(&argp, argc, argv, 0, NULL, &line);
+    kap_cli_parse(&argp, argc, argv, &line);
     line.values[REGION] = kap_cli_region(cli, line.values[REGION]);
     if (!line.values[REGION])
         return KAP_EXIT_USAGE;

@@ -9,12 +9,13 @@
 #include "cloudevents.h"
 #include "err.h"
 #include "feed.h"
+#include "shown.h"
 
 typedef struct {
     kap_cli_t *cli;
     const char *stream, *region, *from;
     long count, seen;
-    bool until_end;
+    bool until_end, headed;
     char owned[256];
     kap_buf_t json;
 } line_t;
@@ -72,13 +73,6 @@ static void print_json_line(line_t *line, const kap_feed_item_t *item)
     json_decref(object);
 }
 
-static kap_lang_t language(const kap_cli_t *cli)
-{
-    return strcmp(cli->lang, "fi") == 0   ? KAP_LANG_FI
-           : strcmp(cli->lang, "sv") == 0 ? KAP_LANG_SV
-                                          : KAP_LANG_EN;
-}
-
 /* Who did it to whom: "municipality > finnvera", or who alone. */
 static void who_text(const kap_event_t *event, char *out, size_t size)
 {
@@ -93,29 +87,70 @@ static void who_text(const kap_event_t *event, char *out, size_t size)
                  (const char *)to.data);
 }
 
-/* Bytes that fill `columns` on a terminal: UTF-8 continuation bytes take no column. */
-static int padded(const char *text, int columns)
+/* Bytes of the text that fit in `columns`; *cut when not all do. */
+static int fitting(const char *text, int columns, bool *cut)
 {
-    for (const char *c = text; *c; c++)
-        columns += ((unsigned char)*c & 0xc0) == 0x80;
-    return columns;
+    int i = 0;
+    for (int n = 0; text[i]; i++) {
+        n += ((unsigned char)text[i] & 0xc0) != 0x80;
+        if (n > columns)
+            break;
+    }
+    *cut = text[i] != '\0';
+    return i;
 }
 
+/* "21.11.2026 23:33  b232bfcfee59  municipality > finnvera: created, start-up advice" */
 static void print_line(line_t *line, const kap_feed_item_t *item)
 {
-    char when[KAP_TIME_TEXT], who[64];
+    enum { TIME = 16, ID = 12, GAPS = 4 };
+    char when[KAP_TIME_TEXT], who[128], text[512];
     const kap_event_t *event = &item->event;
-    kap_lang_t lang = language(line->cli);
+    kap_lang_t lang = kap_shown_lang(line->cli);
     const char *what = event->type ? kap_event_type_text(event->type, lang) : "?";
     const char *service =
         kap_code_text(KAP_LIST_SERVICE, kap_event_code(event, KAP_F_SERVICE), lang);
-    kap_span_t id = event->subject;
-    if (id.size > 13)
-        id = kap_span(id.data + id.size - 13, 13);
+    const char *verdict = item->meta.verdict == KAP_VERDICT_ACCEPTED
+                              ? NULL
+                              : kap_code_text(KAP_LIST_VERDICT, item->meta.verdict, lang);
+    kap_span_t id = kap_shown_id(event->subject);
+    bool cut;
+    if (id.size > ID)
+        id = kap_span(id.data + id.size - ID, ID);
     kap_time_format_local(item->meta.committed_at, when);
     who_text(event, who, sizeof who);
-    printf("%s  %-*.*s %-26.26s %.*s%s%s\n", when, padded(what, 19), padded(what, 19), what, who,
-           (int)id.size, (const char *)id.data, service ? "  " : "", service ? service : "");
+    snprintf(text, sizeof text, "%s: %s%s%s%s%s", who, what, service ? ", " : "",
+             service ? service : "", verdict ? ", " : "", verdict ? verdict : "");
+    int room = kap_cli_width() - TIME - ID - GAPS;
+    int n = fitting(text, room, &cut);
+    if (cut)
+        n = fitting(text, room - 1, &cut);
+    printf("%*s  %-*.*s  %.*s%s\n", TIME, when, ID, (int)id.size, (const char *)id.data, n, text,
+           cut ? "…" : "");
+}
+
+static void print_csv(line_t *line, const kap_feed_item_t *item)
+{
+    char cursor[64], when[KAP_TIME_TEXT];
+    const kap_event_t *event = &item->event;
+    if (!line->headed)
+        fputs("cursor,committed_at,type,subject,source,from,to,service,verdict\r\n", stdout);
+    line->headed = true;
+    kap_feed_cursor_text(item->epoch, item->meta.stream_seq, cursor);
+    kap_time_format_utc(item->meta.committed_at, when);
+    const char *service = kap_code_name(KAP_LIST_SERVICE, kap_event_code(event, KAP_F_SERVICE));
+    const char *verdict = kap_code_name(KAP_LIST_VERDICT, item->meta.verdict);
+    kap_span_t cells[] = {kap_span_str(cursor),
+                          kap_span_str(when),
+                          kap_span_str(kap_event_type_name(event->type)),
+                          event->subject,
+                          event->source,
+                          kap_event_span(event, KAP_F_FROM),
+                          kap_event_span(event, KAP_F_TO),
+                          kap_span_str(service ? service : ""),
+                          kap_span_str(verdict ? verdict : "")};
+    for (size_t i = 0; i < sizeof cells / sizeof *cells; i++)
+        kap_cli_csv_field(stdout, cells[i], i + 1 == sizeof cells / sizeof *cells);
 }
 
 static bool on_follow(void *arg, const kap_feed_item_t *item)
@@ -123,6 +158,8 @@ static bool on_follow(void *arg, const kap_feed_item_t *item)
     line_t *line = arg;
     if (line->cli->format == KAP_FORMAT_JSON)
         print_json_line(line, item);
+    else if (line->cli->format == KAP_FORMAT_CSV)
+        print_csv(line, item);
     else
         print_line(line, item);
     fflush(stdout);
@@ -186,6 +223,7 @@ int kap_cmd_follow(kap_cli_t *cli, int argc, char **argv)
         {"from", 'f', "CURSOR", 0, "start, now (default), or a cursor that follow printed", 0},
         {"count", 'n', "N", 0, "Stop after so many events", 0},
         {"until-end", 'u', 0, 0, "Stop at the end instead of waiting for more", 0},
+        {"until-idle", 0, 0, OPTION_ALIAS, 0, 0},
         {0}};
     static const struct argp argp = {
         options,
@@ -198,7 +236,7 @@ int kap_cmd_follow(kap_cli_t *cli, int argc, char **argv)
         0};
     line_t line = {.cli = cli, .from = "now"};
     kap_feed_t feed = {.on_event = on_follow};
-    argp_parse(&argp, argc, argv, 0, NULL, &line);
+    kap_cli_parse(&argp, argc, argv, &line);
     if (line.until_end && strcmp(line.from, "now") == 0)
         line.from = "start";
     feed.follow = !line.until_end;
@@ -223,6 +261,6 @@ int kap_cmd_export(kap_cli_t *cli, int argc, char **argv)
         0};
     line_t line = {.cli = cli, .from = "start"};
     kap_feed_t feed = {.on_event = on_export};
-    argp_parse(&argp, argc, argv, 0, NULL, &line);
+    kap_cli_parse(&argp, argc, argv, &line);
     return run(&line, &feed);
 }

@@ -119,7 +119,7 @@ int kap_cmd_keygen(kap_cli_t *cli, int argc, char **argv)
     line_t line = {0};
     bool known = false;
     char public[65] = "", mesh[65] = "";
-    argp_parse(&argp, argc, argv, 0, NULL, &line);
+    kap_cli_parse(&argp, argc, argv, &line);
     if (line.mesh_of)
         return print_mesh_of(line.mesh_of);
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)

@@ -312,7 +312,7 @@ int kap_cmd_rehearse(kap_cli_t *cli, int argc, char **argv)
         0};
     line_t line = {.opts = {.year = 2025, .referrals = 400, .seed = 1}};
     stage_t stage = {.broker = cli, .scratch = kap_arena_new(65536)};
-    argp_parse(&argp, argc, argv, 0, NULL, &line);
+    kap_cli_parse(&argp, argc, argv, &line);
     line.opts.region = line.lay_path ? "" : kap_cli_region(cli, line.region);
     if (!line.opts.region)
         return KAP_EXIT_USAGE;

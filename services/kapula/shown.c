@@ -50,7 +50,8 @@ static bool is_time(kap_span_t key)
 
 static bool is_member_key(kap_span_t key)
 {
-    static const char *const keys[] = {"from", "to", "member", "members", "owner", "with", "by"};
+    static const char *const keys[] = {"from",  "to",   "member", "members",
+                                       "owner", "with", "by",     "attendance"};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (kap_span_eq_str(key, keys[i]))
             return true;
@@ -145,7 +146,10 @@ void kap_shown_value(kap_cli_t *cli, kap_span_t key, const kap_mp_t *value,
     case KAP_MP_ARRAY:
         list_value(cli, key, value, out);
         break;
-    default: /* maps and bins are shown by those who know them */
+    case KAP_MP_MAP: /* of an attendance: who */
+        kap_shown_value(cli, kap_span_str("member"), kap_mp_get(value, "member"), out);
+        break;
+    default: /* bins say nothing to people */
         break;
     }
 }

@@ -172,7 +172,8 @@ static void referral_map(kap_span_t id, const kap_referral_t *r, bool is_committ
     put_time(map, "contact_at", r->contact_at);
     put_time(map, "ended_at", r->ended_at);
     put_time(map, "answer_received_at", r->answer_received_at);
-    put_time(map, "due_at", r->due_at);
+    if (r->due_kind != KAP_DEADLINE_NONE)
+        put_time(map, "due_at", r->due_at);
     put_bool(map, "on_hold", (r->flags & KAP_RF_ON_HOLD) != 0);
     put_bool(map, "withdraw_requested", (r->flags & KAP_RF_WITHDRAW_REQUESTED) != 0);
     put_bool(map, "late", (r->flags & KAP_RF_LATE) != 0);

@@ -339,7 +339,8 @@ static int open_memory(kap_broker_t *broker)
     kap_budget_limits_t limits = {.unjudged_bytes = kap_conf_int(conf, "budget.unjudged"),
                                   .unread_bytes = kap_conf_int(conf, "budget.unread"),
                                   .unread_all_bytes = kap_conf_int(conf, "budget.unread_all"),
-                                  .fetches = (uint32_t)kap_conf_int(conf, "budget.fetches")};
+                                  .fetches = (uint32_t)kap_conf_int(conf, "budget.fetches"),
+                                  .queries = (uint32_t)kap_conf_int(conf, "budget.queries")};
     broker->budget = kap_budget_new(&limits);
     broker->ring =
         kap_ring_new((size_t)kap_conf_int(conf, "ring"), state.head_seq, state.head_time);

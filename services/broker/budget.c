@@ -16,7 +16,7 @@ typedef struct {
 struct kap_account {
     const kap_budget_t *budget;
     int64_t unjudged;
-    uint32_t fetches;
+    uint32_t fetches, queries;
     unread_t *unread;
 };
 
@@ -130,6 +130,20 @@ void kap_account_unwait(kap_account_t *account)
 {
     KAP_CHECK(account->fetches > 0);
     account->fetches--;
+}
+
+bool kap_account_ask(kap_account_t *account)
+{
+    if (account->queries >= account->budget->limits.queries)
+        return false;
+    account->queries++;
+    return true;
+}
+
+void kap_account_unask(kap_account_t *account)
+{
+    KAP_CHECK(account->queries > 0);
+    account->queries--;
 }
 
 bool kap_account_reads(const kap_account_t *account)

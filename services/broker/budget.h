@@ -25,6 +25,7 @@ typedef struct {
     int64_t unread_bytes;     /* a member */
     int64_t unread_all_bytes; /* all members together */
     uint32_t fetches;         /* waiting, a member */
+    uint32_t queries;         /* not yet answered, a member */
 } kap_budget_limits_t;
 
 /* NULL when out of memory. */
@@ -44,6 +45,10 @@ void kap_account_give(kap_account_t *account, size_t bytes);
 /* Counts a waiting fetch; false when there are too many. */
 bool kap_account_wait(kap_account_t *account);
 void kap_account_unwait(kap_account_t *account);
+
+/* The same for a query. */
+bool kap_account_ask(kap_account_t *account);
+void kap_account_unask(kap_account_t *account);
 
 /* True while both unread accounts have room: the next answer may be sent. */
 bool kap_account_reads(const kap_account_t *account);

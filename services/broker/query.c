@@ -51,7 +51,7 @@ static kap_span_t req_of(const waiting_t *w)
 static void free_waiting(waiting_t *w)
 {
     if (w->account)
-        kap_account_unwait(w->account);
+        kap_account_unask(w->account);
     if (w->audits)
         w->queries->auditing = false;
     kap_ask_fini(&w->ask);
@@ -229,9 +229,9 @@ void kap_queries_request(kap_queries_t *queries, uint32_t peer, const char *key,
     const char *why = NULL;
     kap_account_t *account = kap_budget_account(host->budget, who->id);
     waiting_t *w = account ? calloc(1, sizeof *w) : NULL;
-    if (!w || !kap_account_wait(account)) {
+    if (!w || !kap_account_ask(account)) {
         free(w);
-        host->refuse(host->arg, peer, req, KAP_REFUSAL_REQUEST_LIMIT, "too many requests wait");
+        host->refuse(host->arg, peer, req, KAP_REFUSAL_REQUEST_LIMIT, "too many queries wait");
         return;
     }
     w->queries = queries;

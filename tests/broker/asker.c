@@ -145,7 +145,6 @@ void broker_directory(broker_t *broker, const char *text, const char *said)
 {
     int times = broker_said(broker, said);
     write_file(broker->directory, text);
-    kill(broker->pid, SIGHUP);
     broker_says(broker, said, times + 1);
 }
 

@@ -309,6 +309,14 @@ Test(broker, a_bad_directory_file_changes_nothing)
     cr_expect_eq(broker_said(&scene.broker, "directory_swapped"), 0);
 }
 
+Test(broker, reads_the_directory_again_when_told_to)
+{
+    broker_directory(&scene.broker, "[]", "directory_bad");
+    int times = broker_said(&scene.broker, "directory_bad");
+    kill(scene.broker.pid, SIGHUP);
+    broker_says(&scene.broker, "directory_bad", times + 1);
+}
+
 Test(broker, strangers_do_not_connect)
 {
     kap_curve_t *keys = kap_curve_new();

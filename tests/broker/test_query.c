@@ -204,6 +204,19 @@ Test(query, min_seq_waits_for_a_position_and_no_longer_than_it_was_told)
     cr_expect_eq(asker_error(&op, &header), KAP_REFUSAL_REQUEST_TIMEOUT);
 }
 
+Test(query, a_member_has_sixty_four_queries_and_no_sixty_fifth)
+{
+    kap_header_t headers[64], one, answer;
+    for (int i = 0; i < 64; i++)
+        headers[i] = ask_at(&op, 1, 20000);
+    one = ask_at(&op, 1, 20000);
+    cr_expect_eq(asker_error(&op, &one), KAP_REFUSAL_REQUEST_LIMIT);
+    cr_expect_eq(refusal(&te, "health", NULL, NULL), 0, "others are served");
+    asker_refer(&kunta, 1, 1);
+    for (int i = 1; i < 64; i++)
+        cr_assert_not_null(asker_answer(&op, &headers[i], ASKER_PATIENCE_MS, &answer));
+}
+
 Test(query, a_broker_without_figures_says_so)
 {
     asker_t again;

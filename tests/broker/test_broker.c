@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #include "asker.h"
 #include "clock.h"
@@ -444,4 +445,35 @@ Test(broker_alone, refuses_configurations_that_would_mislead)
     expect_no_start("plain = true;", false, "bench");
     expect_no_start("colour = \"blue\";", false, "colour");
     expect_no_start("ring = \"1B\";", false, "ring");
+}
+
+static int run_with(const char *words)
+{
+    char command[512];
+    snprintf(command, sizeof command, KAP_TEST_BIN_DIR "/kapula-broker %s 2>>%s", words,
+             scene.broker.log);
+    int status = system(command);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+Test(broker_alone, checks_and_prints_a_configuration_that_parses_again)
+{
+    char words[256];
+    world_init(&scene.world);
+    broker_init(&scene.broker, &scene.world, "drain = \"7s\";");
+    snprintf(words, sizeof words, "-c %s --check >/dev/null", scene.broker.conf);
+    cr_expect_eq(run_with(words), 0);
+    snprintf(words, sizeof words, "-c %s --print-config >%s/printed.conf", scene.broker.conf,
+             scene.broker.dir);
+    cr_expect_eq(run_with(words), 0);
+    snprintf(words, sizeof words, "-c %s/printed.conf --check >/dev/null", scene.broker.dir);
+    cr_expect_eq(run_with(words), 0);
+    snprintf(words, sizeof words, "-c %s/printed.conf --print-config | cmp - %s/printed.conf",
+             scene.broker.dir, scene.broker.dir);
+    cr_expect_eq(run_with(words), 0);
+    cr_expect_eq(run_with("--check"), 2, "no configuration");
+    cr_expect_eq(run_with("-c /nonexistent --check"), 2);
+    cr_expect_eq(run_with("--version >/dev/null"), 0);
+    broker_fini(&scene.broker);
+    world_fini(&scene.world);
 }

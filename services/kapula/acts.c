@@ -223,7 +223,7 @@ static const char *given(const line_t *line, const char *name)
     return NULL;
 }
 
-/* What --help says of a basis: the ground of public services, a consent of the day it happened. */
+/* What goes without saying of a basis: its ground, and that a consent was given that day. */
 static void settle_basis(line_t *line)
 {
     static char day[KAP_TIME_TEXT];
@@ -233,7 +233,10 @@ static void settle_basis(line_t *line)
         if (strcmp(line->names[i], "basis.statute") == 0)
             line->names[i] = "basis.consent_version";
     if (disclosure && !given(line, "basis.gdpr"))
-        add(line, "basis.gdpr", "6.1.e");
+        add(line, "basis.gdpr",
+            consent                              ? "6.1.a"
+            : strcmp(disclosure, "statute") == 0 ? "6.1.c"
+                                                 : "6.1.e");
     if (!consent || given(line, "basis.consent_date"))
         return;
     int64_t at_ms = kap_clock_now_ms(kap_clock_system());
@@ -283,7 +286,7 @@ int kap_cmd_refer(kap_cli_t *cli, int argc, char **argv)
         FIELD(14, "return-expected", 0, "The customer is expected back"),
         FIELD(15, "meeting", "ID", "The meeting it arose in"),
         FIELD(16, "time", "TIME", "When it happened; default: now"),
-        FIELD(17, "gdpr", "GROUND", "With --basis: 6.1.a, b, c, e (default) or f"),
+        FIELD(17, "gdpr", "GROUND", "Of processing: 6.1.a (a consent's), b, c (a statute's), e, f"),
         FIELD(18, "consent-date", "DATE", "When the customer consented; default: that day"),
         {"customer", 'C', "NAME=VALUE", 0, "Company, person, phone, email ... (sealed)", 0},
         {0}};
@@ -361,7 +364,7 @@ int kap_cmd_answer(kap_cli_t *cli, int argc, char **argv)
         FIELD(13, "score", "N", "feedback: from 1"),
         FIELD(14, "basis", "BASIS", "share: customer_consent, statute or not_secret"),
         FIELD(15, "time", "TIME", "When it happened; default: now"),
-        FIELD(16, "gdpr", "GROUND", "With --basis: 6.1.a, b, c, e (default) or f"),
+        FIELD(16, "gdpr", "GROUND", "Of processing: 6.1.a (a consent's), b, c (a statute's), e, f"),
         FIELD(17, "consent-date", "DATE", "When the customer consented; default: that day"),
         FIELD(18, "basis-ref", "TEXT", "Which statute, or which text of consent"),
         {0}};

@@ -272,7 +272,7 @@ static void put_customer(kap_rehearsal_t *r, const journey_t *j, kap_rehearsal_a
                                            "home_market", "international", "unknown"};
     char name[KAP_REHEARSAL_NAME], value[KAP_REHEARSAL_VALUE], id[16];
     char day[KAP_TIME_TEXT];
-    kap_date_format(kap_date_of(KAP_ZONE_HELSINKI, act->at_ms), day);
+    kap_date_format(kap_date_of(KAP_ZONE_HELSINKI, r->now_ms), day);
     const char *fields[][2] = {{"referral", j->id},
                                {"to", j->to},
                                {"region", r->opts.region},
@@ -281,7 +281,7 @@ static void put_customer(kap_rehearsal_t *r, const journey_t *j, kap_rehearsal_a
                                {"segment", segments[j->customer % 6]},
                                {"language", j->customer % 17 ? "fi" : "sv"},
                                {"basis.disclosure", "customer_consent"},
-                               {"basis.gdpr", "6.1.e"},
+                               {"basis.gdpr", "6.1.a"},
                                {"basis.consent_date", day}};
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
         snprintf(name, sizeof name, "%s%s", prefix, fields[i][0]);
@@ -345,12 +345,20 @@ static void answer_with(kap_rehearsal_t *r, size_t n, kap_rehearsal_act_t *act, 
     put(act, "referral", r->journeys[n].id);
 }
 
+/* The same for an answer that ends it: its sender's node will say that it has it. */
+static void end_with(kap_rehearsal_t *r, size_t n, kap_rehearsal_act_t *act, const char *verb)
+{
+    answer_with(r, n, act, verb);
+    act->answers = r->journeys[n].id;
+    act->from = r->journeys[n].from;
+}
+
 static void redirect(kap_rehearsal_t *r, size_t n, kap_rehearsal_act_t *act)
 {
     size_t child = new_child(r, n);
     if (child == SIZE_MAX)
         return;
-    answer_with(r, n, act, "redirect");
+    end_with(r, n, act, "redirect");
     put(act, "reason", "wrong_service");
     put_customer(r, &r->journeys[child], act, "next.");
     r->journeys[n].closed = true;
@@ -369,7 +377,7 @@ static void answer(kap_rehearsal_t *r, size_t n, kap_rehearsal_act_t *act)
     if (draw < habit->redirects + habit->declines) {
         static const char *const reasons[] = {"no_capacity", "not_eligible", "insufficient_info",
                                               "customer_refused"};
-        answer_with(r, n, act, "decline");
+        end_with(r, n, act, "decline");
         put(act, "reason", reasons[below(r, 4)]);
         r->journeys[n].closed = true;
         return;
@@ -399,10 +407,12 @@ static void complete(kap_rehearsal_t *r, size_t n, kap_rehearsal_act_t *act)
     static const char *const details[] = {"served", "served", "advice_only", "funding_applied",
                                           "served_partly"};
     static const char *const failures[] = {"no_contact", "need_ceased", "not_eligible"};
-    answer_with(r, n, act, "complete");
+    end_with(r, n, act, "complete");
     bool handled = chance(r, 870);
     put(act, "outcome", handled ? "handled" : "not_handled");
-    put(act, "detail", handled ? details[below(r, 5)] : failures[below(r, 3)]);
+    /* What exactly was decided, Finnvera tells the two ends alone. */
+    put(act, strcmp(r->journeys[n].to, "finnvera") == 0 ? "sealed.detail" : "detail",
+        handled ? details[below(r, 5)] : failures[below(r, 3)]);
     r->journeys[n].closed = true;
     if (chance(r, 160))
         plan(r, after_hours(r, 40), STEP_FEEDBACK, n);
@@ -418,7 +428,10 @@ static void came(kap_rehearsal_t *r, size_t n, kap_rehearsal_act_t *act)
     int draw = below(r, 10);
     if (draw < 3 && r->journeys[n].tried)
         return;
-    answer_with(r, n, act, draw < 8 ? "came" : "did-not-come");
+    if (draw < 8)
+        end_with(r, n, act, "came");
+    else
+        answer_with(r, n, act, "did-not-come");
     r->journeys[n].closed = true;
 }
 

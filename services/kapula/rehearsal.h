@@ -39,6 +39,8 @@ typedef struct {
     /* Time may go on only when this referral has reached its recipient; NULL: no need to wait. */
     const char *delivers; /* referral id, lent until the next call */
     const char *to;       /* its recipient */
+    const char *answers;  /* likewise the referral whose sender shall have the answer, or NULL */
+    const char *from;     /* that sender */
 } kap_rehearsal_act_t;
 
 /* NULL without memory or with options out of bounds. */

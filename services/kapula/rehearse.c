@@ -115,6 +115,20 @@ static int ask(stage_t *stage, kap_cli_t *who, kap_verb_t verb, kap_buf_t *map,
     return code;
 }
 
+/* An {error} is the asker's to look at; silence ends the rehearsal, with a word. */
+static int ask_quietly(stage_t *stage, kap_cli_t *who, kap_verb_t verb, kap_buf_t *map,
+                       const kap_mp_t **root)
+{
+    kap_arena_t *own = who->arena;
+    who->arena = stage->scratch;
+    int code = kap_cli_ask_quietly(who, verb, kap_buf_span(map), 0, root);
+    who->arena = own;
+    kap_buf_reset(map);
+    if (code != 0)
+        kap_cli_fail(0, "%s: the node does not answer", kap_conf_str(who->conf, "member"));
+    return code;
+}
+
 static void put_local(kap_buf_t *map, const char *word, uint32_t more)
 {
     kap_mp_put_map(map, 1 + more);
@@ -148,33 +162,36 @@ static int settle_deadlines(stage_t *stage, int64_t now_ms)
     return code;
 }
 
-/* Until the recipient's node holds the referral and the broker knows it. */
-static int await_delivery(stage_t *stage, const kap_rehearsal_act_t *act)
+/* Does this member's node know the referral as delivered, or its answer as received? */
+static bool is_there(const kap_mp_t *root, bool answered)
+{
+    const kap_mp_t *referral = kap_mp_get(root, "referral");
+    kap_span_t state = kap_mp_get_str(referral, "state");
+    if (answered)
+        return kap_mp_get(referral, "answer_received_at") != NULL;
+    return !kap_span_empty(state) && !kap_span_eq_str(state, "created");
+}
+
+/* Until the node of `member` has seen the delivery of the referral, or the answer to it. */
+static int await_at(stage_t *stage, const char *member, const char *referral, bool answered)
 {
     int64_t give_up = kap_monotonic_ms() + PATIENCE_MS;
-    kap_cli_t *to = node_of(stage, act->to);
+    kap_cli_t *node = node_of(stage, member);
     kap_buf_t map;
     int code = 0;
     kap_buf_init(&map);
-    while (to) {
+    while (node) {
         const kap_mp_t *root;
         put_local(&map, "show", 1);
         kap_mp_put_cstr(&map, "id");
-        kap_mp_put_cstr(&map, act->delivers);
+        kap_mp_put_cstr(&map, referral);
         kap_arena_reset(stage->scratch);
-        kap_arena_t *own = to->arena;
-        to->arena = stage->scratch;
-        code = kap_cli_ask_quietly(to, KAP_VERB_LOCAL, kap_buf_span(&map), 0, &root);
-        to->arena = own;
-        kap_buf_reset(&map);
-        if (code != 0)
-            break;
-        kap_span_t state = kap_mp_get_str(kap_mp_get(root, "referral"), "state");
-        if (!kap_span_empty(state) && !kap_span_eq_str(state, "created"))
+        code = ask_quietly(stage, node, KAP_VERB_LOCAL, &map, &root);
+        if (code != 0 || is_there(root, answered))
             break;
         if (kap_monotonic_ms() > give_up) {
-            code = kap_cli_fail(KAP_EXIT_UNREACHABLE, "%s did not reach %s in time", act->delivers,
-                                act->to);
+            code = kap_cli_fail(KAP_EXIT_UNREACHABLE, "%s: its %s did not reach %s in time",
+                                referral, answered ? "answer" : "delivery", member);
             break;
         }
         usleep(POLL_US);
@@ -205,6 +222,29 @@ static void count_refusal(stage_t *stage, const kap_rehearsal_act_t *act, const 
                      (const char *)sentence.data);
 }
 
+/* Until the broker has decided; then until the other end knows. */
+static int await_effect(stage_t *stage, kap_cli_t *node, const kap_rehearsal_act_t *act,
+                        int64_t number)
+{
+    const kap_mp_t *root;
+    kap_buf_t map;
+    kap_buf_init(&map);
+    put_local(&map, "fate", 2);
+    kap_mp_put_cstr(&map, "act");
+    kap_mp_put_int(&map, number);
+    kap_mp_put_cstr(&map, "wait");
+    kap_mp_put_bool(&map, true);
+    int code = ask(stage, node, KAP_VERB_LOCAL, &map, &root);
+    kap_buf_fini(&map);
+    if (code != 0 || !kap_span_eq_str(kap_mp_get_str(root, "fate"), "committed"))
+        return code;
+    if (act->delivers)
+        code = await_at(stage, act->to, act->delivers, false);
+    if (code == 0 && act->answers)
+        code = await_at(stage, act->from, act->answers, true);
+    return code;
+}
+
 static int say(stage_t *stage, const kap_rehearsal_act_t *act)
 {
     kap_cli_t *node = node_of(stage, act->member);
@@ -215,26 +255,16 @@ static int say(stage_t *stage, const kap_rehearsal_act_t *act)
     kap_buf_init(&map);
     kap_arena_reset(stage->scratch);
     put_act(&map, act);
-    kap_arena_t *own = node->arena;
-    node->arena = stage->scratch;
-    int code = kap_cli_ask_quietly(node, KAP_VERB_ACT, kap_buf_span(&map), 0, &root);
-    kap_buf_reset(&map);
-    if (code == 0 && kap_mp_get(root, "error")) {
-        count_refusal(stage, act, kap_mp_get(root, "error"));
-    } else if (code == 0) {
-        put_local(&map, "fate", 2);
-        kap_mp_put_cstr(&map, "act");
-        kap_mp_put_int(&map, kap_mp_get_int(root, "act", 0));
-        kap_mp_put_cstr(&map, "wait");
-        kap_mp_put_bool(&map, true);
-        code = kap_cli_ask(node, KAP_VERB_LOCAL, kap_buf_span(&map), PATIENCE_MS, &root);
-        stage->said++;
-        if (code == 0 && act->delivers)
-            code = await_delivery(stage, act);
-    }
-    node->arena = own;
+    int code = ask_quietly(stage, node, KAP_VERB_ACT, &map, &root);
     kap_buf_fini(&map);
-    return code;
+    if (code != 0)
+        return code;
+    if (kap_mp_get(root, "error")) {
+        count_refusal(stage, act, kap_mp_get(root, "error"));
+        return 0;
+    }
+    stage->said++;
+    return await_effect(stage, node, act, kap_mp_get_int(root, "act", 0));
 }
 
 static int advance(stage_t *stage, int64_t now_ms)

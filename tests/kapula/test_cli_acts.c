@@ -53,7 +53,7 @@ Test(cli_acts, refer_says_its_fields_and_waits_for_the_fate)
         "\"financing\",\"business_id\":\"2617416-4\",\"basis.disclosure\":\"statute\","
         "\"basis.statute\":\"1 §\",\"company\":\"Oy Esimerkki Ab\",\"need\":\"Tarvitsee "
         "lainaa\",\"warm\":\"true\","
-        "\"basis.gdpr\":\"6.1.e\"}}\n");
+        "\"basis.gdpr\":\"6.1.c\"}}\n");
     cr_expect_str_eq(door_request(door, 1), "{\"local\":\"fate\",\"act\":5,\"wait\":true}\n");
 }
 
@@ -64,9 +64,9 @@ Test(cli_acts, a_consent_has_its_day_and_its_text)
     has(door_request(door, 0), "\"basis.consent_version\":\"v2\"");
     has(door_request(door, 0), "\"basis.consent_date\":\"2026-11-01\"");
     has(door_request(door, 0), "\"service\":\"other\"");
-    runs("refer --to ely --basis customer_consent --consent-date 2026-10-01 --gdpr 6.1.a");
+    runs("refer --to ely --basis customer_consent --consent-date 2026-10-01 --gdpr 6.1.e");
     has(door_request(door, 0), "\"basis.consent_date\":\"2026-10-01\"");
-    has(door_request(door, 0), "\"basis.gdpr\":\"6.1.a\"");
+    has(door_request(door, 0), "\"basis.gdpr\":\"6.1.e\"");
 }
 
 Test(cli_acts, json_has_the_ids_and_the_fate)

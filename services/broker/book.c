@@ -528,10 +528,10 @@ void kap_book_group_begin(kap_book_t *s)
 void kap_book_group_rollback(kap_book_t *s)
 {
     for (uint32_t i = s->saved_count; i > 0; i--) {
-        kap_object_t *o = s->saved[i - 1].object, *next = o->next_dirty;
+        kap_object_t *o = s->saved[i - 1].object, now = *o;
         memcpy(o, s->saved[i - 1].copy, object_bytes[o->kind]);
-        o->dirty = true;
-        o->next_dirty = next;
+        o->dirty = now.dirty;
+        o->next_dirty = now.next_dirty;
     }
     s->saved_count = 0;
 }

@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* The ledger as a whole: its thread, restarts, kills, full disks, and random histories. */
+#include <criterion/criterion.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "audit.h"
+#include "desk.h"
+#include "err.h"
+#include "ledger.h"
+#include "loop.h"
+
+static desk_t desk, *d = &desk;
+
+/* --- random histories --- */
+
+static uint32_t rolled;
+
+static uint32_t roll(uint32_t below)
+{
+    rolled = rolled * 1664525u + 1013904223u;
+    return (rolled >> 8) % below;
+}
+
+/* One random step: often sensible, often not. */
+static void random_event(uint32_t referrals)
+{
+    static const char *const who[] = {"a", "b", "c", "n", "e"};
+    static const kap_event_type_t types[] = {
+        KAP_EV_REFERRAL_DELIVERED, KAP_EV_REFERRAL_ACCEPTED,  KAP_EV_REFERRAL_DECLINED,
+        KAP_EV_REFERRAL_CONTACTED, KAP_EV_REFERRAL_COMPLETED, KAP_EV_REFERRAL_WITHDRAWN,
+        KAP_EV_REFERRAL_VOIDED,    KAP_EV_REFERRAL_NOTED,     KAP_EV_REFERRAL_ANSWER_RECEIVED,
+        KAP_EV_REFERRAL_DELIVERED, KAP_EV_REFERRAL_ACCEPTED};
+    char referral[24], case_id[24], parent[24];
+    uint32_t n = roll(referrals), from = n % 5, to = n / 5 % 5;
+
+    snprintf(referral, sizeof referral, "r%u", n);
+    snprintf(case_id, sizeof case_id, "c%u", n / 7);
+    snprintf(parent, sizeof parent, "r%u", roll(referrals));
+    uint32_t kind = roll(12);
+    if (kind < 4) {
+        desk_created(d, who[from], referral, case_id, who[from], who[to], "mikkeli",
+                     roll(3) == 0 ? parent : NULL);
+        desk_code(d, KAP_F_KIND, (int)roll(3));
+    } else if (kind < 5) {
+        desk_referral(d, who[to], KAP_EV_REFERRAL_REDIRECTED, referral);
+        desk_span(d, KAP_F_NEXT, parent);
+        desk_group(d, "g");
+        desk_created(d, who[to], parent, case_id, who[to], who[roll(5)], "mikkeli", referral);
+        desk_group(d, "g");
+    } else {
+        desk_referral(d,
+                      who[roll(4) == 0 ? roll(5)
+                          : roll(2)    ? from
+                                       : to],
+                      types[roll(sizeof types / sizeof types[0])], referral);
+    }
+}
+
+static bool busy(void *arg)
+{
+    (void)arg;
+    return roll(3) == 0;
+}
+
+/* Commits what was gathered with whatever else waits; figures now and then only. */
+static void random_batch(void)
+{
+    kap_job_t *jobs = NULL, **end = &jobs;
+    kap_engine_turn_t turn = {.now = d->now, .expire = roll(4) == 0, .idle = busy};
+    kap_batch_t *batch;
+    bool more;
+
+    for (uint32_t i = 1 + roll(6); i > 0; i--) {
+        random_event(60);
+        *end = desk_take(d);
+        end = &(*end)->next;
+    }
+    cr_assert_eq(kap_engine_batch(d->engine, jobs, &turn, &batch, &more), KAP_OK);
+    kap_batch_unref(&batch);
+    d->now += roll(3) == 0 ? roll(5) * KAP_DAY_MS : roll(100000);
+}
+
+static void random_history(bool memory, uint32_t seed)
+{
+    rolled = seed;
+    desk_open(d, memory);
+    for (int i = 0; i < 250; i++) {
+        random_batch();
+        if (!memory && roll(40) == 0)
+            desk_reopen(d); /* figures that waited are counted at the opening */
+        if (roll(60) == 0)
+            desk_audit(d);
+    }
+    desk_audit(d);
+    desk_close(d);
+}
+
+Test(ledger, random_histories_agree_with_their_recount, .timeout = 120)
+{
+    for (uint32_t seed = 1; seed <= 4; seed++) {
+        random_history(false, seed);
+        random_history(true, seed + 100);
+    }
+}
+
+/* --- restarts --- */
+
+Test(ledger, a_restart_goes_on_with_the_same_chain)
+{
+    kap_edges_t edges;
+
+    desk_open(d, false);
+    desk_created(d, "a", "r1", "c1", "a", "b", "mikkeli", NULL);
+    cr_assert_eq(desk_said(d), 0);
+    kap_head_t head = *kap_engine_head(d->engine);
+    desk_reopen(d);
+    cr_assert_arr_eq(kap_engine_head(d->engine), &head, sizeof head);
+    desk_referral(d, "b", KAP_EV_REFERRAL_DELIVERED, "r1");
+    cr_assert_eq(desk_said(d), 0);
+    cr_assert_eq(d->last->entries[0].log_seq, 2);
+    cr_assert_eq(d->last->entries[0].places[0].seq, 2);
+    desk_edges(d, "mikkeli", &edges);
+    cr_assert_eq(edges.n, 1);
+    desk_audit(d);
+    desk_close(d);
+}
+
+static bool never_idle(void *arg)
+{
+    (void)arg;
+    return false;
+}
+
+Test(ledger, figures_that_a_crash_left_behind_are_counted_at_the_opening)
+{
+    kap_engine_turn_t turn = {.idle = never_idle};
+    kap_batch_t *batch;
+    kap_edges_t edges;
+    bool more;
+
+    desk_open(d, false);
+    desk_created(d, "a", "r1", "c1", "a", "b", "mikkeli", NULL);
+    cr_assert_eq(desk_said(d), 0);
+    desk_referral(d, "b", KAP_EV_REFERRAL_DELIVERED, "r1");
+    desk_referral(d, "b", KAP_EV_REFERRAL_ACCEPTED, "r1");
+    turn.now = d->now;
+    cr_assert_eq(kap_engine_batch(d->engine, desk_take(d), &turn, &batch, &more), KAP_OK);
+    cr_assert_eq(batch->figures_seq, 1);
+    cr_assert_eq(batch->head_seq, 3);
+    kap_batch_unref(&batch);
+    desk_edges(d, "mikkeli", &edges);
+    cr_assert_eq(edges.edges[0].counts[KAP_FIGURE_ACCEPTED], 0);
+    cr_assert_eq(edges.as_of_seq, 1);
+    desk_audit(d);
+    desk_reopen(d);
+    desk_edges(d, "mikkeli", &edges);
+    cr_assert_eq(edges.edges[0].counts[KAP_FIGURE_ACCEPTED], 1);
+    cr_assert_eq(edges.as_of_seq, 3);
+    desk_audit(d);
+    desk_close(d);
+}
+
+/* --- the thread --- */
+
+typedef struct {
+    kap_loop_t *loop;
+    kap_ledger_t *ledger;
+    uint64_t results, wanted, decided, last_ticket, last_seq;
+    uint64_t accepted;
+    int status, fatal, held;
+    bool done;
+    int pipe;
+} run_t;
+
+static void on_results(void *arg, kap_batch_t *batch)
+{
+    run_t *r = arg;
+
+    cr_assert_eq(batch->first_seq, r->last_seq + 1);
+    r->last_seq = batch->head_seq;
+    for (uint32_t i = 0; i < batch->result_count; i++) {
+        const kap_result_t *result = &batch->results[i];
+        cr_assert_eq(result->ticket, r->last_ticket + 1);
+        r->last_ticket = result->ticket;
+        r->status = result->status;
+        r->decided += result->count;
+        if (r->pipe > 0 && result->count > 0) {
+            uint64_t last = result->first + result->count - 1;
+            if (write(r->pipe, &last, sizeof last) != (ssize_t)sizeof last)
+                _exit(1);
+        }
+    }
+    for (uint32_t i = 0; i < batch->entry_count; i++)
+        r->accepted += batch->entries[i].verdict == KAP_VERDICT_ACCEPTED;
+    r->results += batch->result_count;
+    r->done = r->results >= r->wanted;
+}
+
+static void on_fatal(void *arg, int rc)
+{
+    run_t *r = arg;
+
+    r->fatal = rc;
+    r->done = true;
+}
+
+static void hold(void *arg)
+{
+    ((run_t *)arg)->held++;
+}
+
+static void let_go(void *arg)
+{
+    (void)arg;
+}
+
+static void open_ledger(run_t *r, const char *path, size_t map_size)
+{
+    kap_ledger_opts_t opts = {.loop = r->loop,
+                              .path = path,
+                              .clock = kap_clock_system(),
+                              .map_size = map_size,
+                              .reserve_bytes = 1,
+                              .on_results = on_results,
+                              .on_fatal = on_fatal,
+                              .arg = r,
+                              .hold = hold,
+                              .release = let_go,
+                              .barrier_arg = r};
+
+    kap_ledger_state_t state;
+    memcpy(opts.mesh, d->mesh, sizeof opts.mesh);
+    int rc = kap_ledger_open(&opts, d->dir, kap_buf_span(&d->json), &r->ledger);
+    cr_assert_eq(rc, KAP_OK, "%s", kap_err_name(rc));
+    kap_ledger_state(r->ledger, &state);
+    r->last_seq = state.head_seq;
+}
+
+/* Submits jobs of 16 referrals each. */
+static void submit(run_t *r, uint64_t jobs)
+{
+    char id[32];
+
+    for (uint64_t n = 0; n < jobs; n++) {
+        for (int i = 0; i < 16; i++) {
+            snprintf(id, sizeof id, "r%llu-%d", (unsigned long long)r->wanted, i);
+            desk_created(d, "a", id, id, "a", "b", "mikkeli", NULL);
+        }
+        kap_job_t *job = desk_take(d);
+        job->ticket = ++r->wanted;
+        kap_ledger_submit(r->ledger, &job);
+        cr_assert_null(job);
+    }
+}
+
+static void begin(run_t *r)
+{
+    memset(r, 0, sizeof *r);
+    desk_open(d, true);
+    d->now = kap_clock_now_ms(kap_clock_system()) - KAP_DAY_MS;
+    r->loop = kap_loop_new();
+    snprintf(d->path, sizeof d->path, "/tmp/kapula-ledger-XXXXXX");
+    cr_assert_not_null(mkdtemp(d->path));
+}
+
+static void end(run_t *r)
+{
+    char command[64];
+
+    kap_ledger_close(&r->ledger);
+    kap_loop_destroy(&r->loop);
+    snprintf(command, sizeof command, "rm -rf %s", d->path);
+    cr_assert_eq(system(command), 0);
+    desk_close(d);
+}
+
+Test(ledger, answers_every_job_in_order_after_its_commit, .timeout = 60)
+{
+    run_t r;
+    kap_ledger_state_t state;
+
+    begin(&r);
+    open_ledger(&r, d->path, 0);
+    submit(&r, 200);
+    cr_assert_eq(kap_loop_run_until(r.loop, &r.done, 30000), KAP_OK);
+    cr_assert_eq(r.decided, 3200);
+    cr_assert_eq(r.accepted, 3200);
+    cr_assert_eq(kap_ledger_load(r.ledger), 0);
+    kap_ledger_state(r.ledger, &state);
+    cr_assert_eq(state.head_seq, 3200);
+    cr_assert_eq(state.figures_seq, 3200);
+    cr_assert_lt(state.batches, 200);
+    end(&r);
+}
+
+Test(ledger, closing_drains_what_waits, .timeout = 60)
+{
+    run_t r;
+
+    begin(&r);
+    open_ledger(&r, d->path, 0);
+    submit(&r, 50);
+    kap_ledger_close(&r.ledger);
+    cr_assert_eq(r.results, 50);
+    cr_assert_eq(r.accepted, 800);
+    end(&r);
+}
+
+Test(ledger, a_full_map_grows_behind_the_barrier, .timeout = 60)
+{
+    run_t r;
+
+    begin(&r);
+    open_ledger(&r, d->path, 1 << 20);
+    submit(&r, 300);
+    cr_assert_eq(kap_loop_run_until(r.loop, &r.done, 30000), KAP_OK);
+    cr_assert_eq(r.accepted, 4800);
+    cr_assert_gt(r.held, 0);
+    kap_audit_report_t report;
+    cr_assert_eq(kap_ledger_audit(kap_ledger_store(r.ledger), &report, NULL), KAP_OK);
+    cr_assert_eq(report.differences, 0);
+    end(&r);
+}
+
+Test(ledger, a_store_of_another_mesh_is_refused_with_a_sentence, .timeout = 60)
+{
+    run_t r;
+    kap_buf_t why = {0};
+
+    begin(&r);
+    open_ledger(&r, d->path, 0);
+    kap_ledger_close(&r.ledger);
+    kap_ledger_opts_t opts = {.loop = r.loop,
+                              .path = d->path,
+                              .clock = kap_clock_system(),
+                              .on_results = on_results,
+                              .on_fatal = on_fatal,
+                              .arg = &r,
+                              .why = &why};
+    kap_ledger_t *other;
+    int rc = kap_ledger_open(&opts, d->dir, kap_buf_span(&d->json), &other);
+    cr_assert_eq(rc, KAP_E_CONFLICT);
+    cr_assert_not_null(strstr(kap_buf_cstr(&why), "another mesh"));
+    kap_buf_fini(&why);
+    end(&r);
+}
+
+Test(ledger, a_failed_commit_ends_acknowledging, .timeout = 60)
+{
+    run_t r;
+    struct rlimit limit = {1 << 20, 1 << 20};
+
+    begin(&r);
+    open_ledger(&r, d->path, 0);
+    submit(&r, 1);
+    cr_assert_eq(kap_loop_run_until(r.loop, &r.done, 30000), KAP_OK);
+    signal(SIGXFSZ, SIG_IGN);
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0); /* no file grows beyond 1 MiB */
+    r.done = false;
+    submit(&r, 400);
+    cr_assert_eq(kap_loop_run_until(r.loop, &r.done, 30000), KAP_OK);
+    cr_assert_neq(r.fatal, KAP_OK);
+    cr_assert_lt(r.results, 401);
+    uint64_t before = r.results;
+    submit(&r, 1);
+    kap_ledger_close(&r.ledger);
+    cr_assert_eq(r.results, before);
+    end(&r);
+}
+
+Test(ledger, below_the_reserve_it_says_disk, .timeout = 60)
+{
+    run_t r;
+
+    begin(&r);
+    kap_ledger_opts_t opts = {.loop = r.loop,
+                              .path = d->path,
+                              .clock = kap_clock_system(),
+                              .reserve_bytes = UINT64_MAX / 2,
+                              .on_results = on_results,
+                              .on_fatal = on_fatal,
+                              .arg = &r};
+    memcpy(opts.mesh, d->mesh, sizeof opts.mesh);
+    cr_assert_eq(kap_ledger_open(&opts, d->dir, kap_buf_span(&d->json), &r.ledger), KAP_OK);
+    submit(&r, 1);
+    cr_assert_eq(kap_loop_run_until(r.loop, &r.done, 30000), KAP_OK);
+    cr_assert_eq(r.status, KAP_RECEIPT_DISK);
+    cr_assert_eq(r.decided, 0);
+    end(&r);
+}
+
+/* --- kill -9 --- */
+
+static void publish_for_ever(int out)
+{
+    run_t r = {.loop = kap_loop_new(), .pipe = out};
+
+    open_ledger(&r, d->path, 0);
+    for (;;) {
+        r.done = false;
+        submit(&r, 8);
+        if (kap_loop_run_until(r.loop, &r.done, 30000) != KAP_OK)
+            _exit(1);
+    }
+}
+
+/* Reads what was acknowledged until `enough`, then kills; returns the last of all. */
+static uint64_t kill_in_mid_load(pid_t child, int in, uint64_t enough)
+{
+    uint64_t acked = 0, next;
+
+    while (acked < enough && read(in, &next, sizeof next) == (ssize_t)sizeof next)
+        acked = next;
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    while (read(in, &next, sizeof next) == (ssize_t)sizeof next)
+        acked = next;
+    return acked;
+}
+
+Test(ledger, what_was_acknowledged_survives_a_kill, .timeout = 120)
+{
+    run_t r;
+    int pipes[2];
+    uint64_t acked = 0;
+    kap_mark_t mark;
+    kap_audit_report_t report;
+    kap_buf_t what = {0};
+    kap_txn_t *txn;
+
+    begin(&r);
+    for (uint64_t round = 1; round <= 5; round++) {
+        cr_assert_eq(pipe(pipes), 0);
+        pid_t child = fork();
+        if (child == 0) {
+            close(pipes[0]);
+            desk_source(d, "a")->last = acked;
+            publish_for_ever(pipes[1]);
+        }
+        close(pipes[1]);
+        uint64_t now = kill_in_mid_load(child, pipes[0], acked + 700 * round);
+        close(pipes[0]);
+        cr_assert_gt(now, acked, "round %llu", (unsigned long long)round);
+        open_ledger(&r, d->path, 0);
+        cr_assert_eq(kap_txn_begin(kap_ledger_store(r.ledger), KAP_TXN_READ, &txn), KAP_OK);
+        cr_assert_eq(kap_rows_mark(txn, KAP_SPAN("a/p"), &mark), KAP_OK);
+        kap_txn_abort(&txn);
+        cr_assert_geq(mark.last, now);
+        int rc = kap_ledger_audit(kap_ledger_store(r.ledger), &report, &what);
+        cr_assert_eq(rc, KAP_OK, "%s", kap_err_name(rc));
+        cr_assert_eq(report.differences, 0, "%s", kap_buf_cstr(&what));
+        kap_ledger_close(&r.ledger);
+        acked = mark.last;
+    }
+    kap_buf_fini(&what);
+    end(&r);
+}

@@ -128,7 +128,7 @@ static bool stream_is(kap_span_t stream, kap_span_t kind, kap_span_t *id)
 static bool reads_region(const kap_directory_t *dir, const kap_member_t *who,
                          const kap_region_t *region)
 {
-    enum { PARTIES = KAP_ROLE_PARTY | KAP_ROLE_STEERING };
+    enum { PARTIES = KAP_ROLE_PARTY | KAP_ROLE_STEERING | KAP_ROLE_GATEWAY };
     if (kap_member_coordinates(who, region) || speaks(who, region, false))
         return true;
     if (who->roles & KAP_ROLE_OPERATOR &&

@@ -53,6 +53,7 @@ static const towards_t towards[] = {
     {"other", " "},
     {"reader", " "},
     {"steer", " "},
+    {"gate", " "},
     {"tem", " "},
     {"driver", " "},
     {"op", " OPERATOR SENDER_OR_OPERATOR "},
@@ -180,23 +181,15 @@ enum { O = KAP_READ_OPEN, ALL = KAP_READ_OPEN | KAP_READ_ENDS | KAP_READ_SEALED 
 
 /* What stands here may be read; every other cell of {member} x {stream} is nothing. */
 static const reading_t readings[] = {
-    {"kunta", "member/kunta", ALL},
-    {"te", "member/te", ALL},
-    {"ely", "member/ely", ALL},
-    {"other", "member/other", ALL},
-    {"b1", "member/b1", ALL},
-    {"b2", "member/b2", ALL},
-    {"kunta", "region/mikkeli", O},
-    {"te", "region/mikkeli", O},
-    {"finnvera", "region/mikkeli", O},
-    {"reader", "region/mikkeli", O},
-    {"steer", "region/mikkeli", O},
-    {"ely", "region/wide", O},
-    {"driver", "region/bench", O},
-    {"op", "region/bench", O},
-    {"op", "region/receipt", O},
-    {"driver", "member/driver", ALL},
-    {"finnvera", "member/finnvera", ALL},
+    {"kunta", "member/kunta", ALL},    {"te", "member/te", ALL},
+    {"ely", "member/ely", ALL},        {"other", "member/other", ALL},
+    {"b1", "member/b1", ALL},          {"b2", "member/b2", ALL},
+    {"kunta", "region/mikkeli", O},    {"te", "region/mikkeli", O},
+    {"finnvera", "region/mikkeli", O}, {"reader", "region/mikkeli", O},
+    {"steer", "region/mikkeli", O},    {"gate", "region/mikkeli", O},
+    {"ely", "region/wide", O},         {"driver", "region/bench", O},
+    {"op", "region/bench", O},         {"op", "region/receipt", O},
+    {"driver", "member/driver", ALL},  {"finnvera", "member/finnvera", ALL},
 };
 
 static const char *const streams[] = {

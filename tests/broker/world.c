@@ -21,6 +21,7 @@ static const world_member_t members[] = {
     {.id = "driver", .roles = "\"node\", \"speaker:bench\"", .regions = "\"bench\""},
     {.id = "b1", .roles = "\"node\"", .regions = "\"bench\""},
     {.id = "b2", .roles = "\"node\"", .regions = "\"bench\""},
+    {.id = "gate", .roles = "\"gateway\"", .regions = "\"mikkeli\""},
     {.id = "steer", .roles = "\"steering\"", .regions = "\"mikkeli\""},
 };
 

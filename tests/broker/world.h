@@ -9,7 +9,7 @@
 #include "crypto.h"
 #include "directory.h"
 
-enum { WORLD_MEMBERS = 12 };
+enum { WORLD_MEMBERS = 13 };
 
 typedef struct {
     const char *id, *roles, *regions; /* JSON lists without brackets */

@@ -306,7 +306,7 @@ static void answered(void *arg, int status, const kap_header_t *header, kap_msg_
         return;
     }
     follow->pause_ms = 0;
-    again(follow, 0);
+    again(follow, 1);
 }
 
 static int request_send(follow_t *follow)

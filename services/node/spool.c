@@ -183,9 +183,11 @@ static int mark_get(kap_spool_t *spool)
 
 static void turn(void *arg);
 
+/* At least 1 ms: a timer set to "now" from its own callback runs before anything else on the loop.
+ */
 static void turn_in(kap_spool_t *spool, int64_t delay_ms)
 {
-    kap_timer_again(spool->timer, delay_ms, 0);
+    kap_timer_again(spool->timer, delay_ms > 0 ? delay_ms : 1, 0);
 }
 
 /* The node cannot take acts now (disk, outbox, stopping): the same again later. */

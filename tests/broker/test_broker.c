@@ -424,6 +424,71 @@ Test(broker_alone, says_busy_under_a_tiny_budget_and_goes_on)
     scene_close(&scene);
 }
 
+/* Publishes events `first`.. of kunta one by one without waiting, and takes what receipts come
+ * within `ms`; returns the next sequence without a receipt. */
+static uint64_t publish_blindly(uint64_t first, uint32_t count, int64_t ms)
+{
+    kap_buf_t bins = {0};
+    kap_header_t headers[64], answer;
+    uint64_t next = first;
+    for (uint32_t i = 0; i < count; i++) {
+        char referral[32];
+        snprintf(referral, sizeof referral, "r-%u", (unsigned)(first + i));
+        kap_buf_reset(&bins);
+        event_bins(&bins, "kunta/p1", first + i, KAP_EV_REFERRAL_CREATED, referral, "kunta", "te",
+                   "mikkeli");
+        headers[i] = asker_header(&kunta, KAP_VERB_PUBLISH);
+        headers[i].source = KAP_SPAN("kunta/p1");
+        headers[i].first = first + i;
+        headers[i].count = 1;
+        kap_span_t frame = kap_buf_span(&bins);
+        asker_send(&kunta, &headers[i], &frame, 1);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        kap_receipt_t receipt;
+        const kap_msg_t *msg = asker_answer(&kunta, &headers[i], ms, &answer);
+        kap_span_t rest, bin;
+        if (!msg)
+            break;
+        rest = kap_msg_frame(msg, 1);
+        cr_assert_eq(kap_bins_next(&rest, &bin), 1);
+        cr_assert_eq(kap_receipt_decode(bin, kunta.arena, &receipt, NULL), KAP_OK);
+        if (receipt.status == KAP_RECEIPT_OK)
+            next = answer.first + 1;
+    }
+    kap_buf_fini(&bins);
+    return next;
+}
+
+Test(broker_alone, what_had_a_receipt_survives_kill_and_the_log_recounts_to_the_same_figures)
+{
+    enum { ROUNDS = 6, A_ROUND = 50 };
+    asker_t op;
+    kap_answer_t answer;
+    uint64_t acked = 1;
+    scene_open(&scene, "");
+    for (int round = 0; round < ROUNDS; round++) {
+        scene_connect(&scene, &kunta, "kunta");
+        /* takes up to a few receipts, then the broker dies amid the others */
+        acked = publish_blindly(acked, A_ROUND, round);
+        broker_kill(&scene.broker);
+        asker_fini(&kunta);
+        broker_start(&scene.broker);
+        scene_connect(&scene, &op, "op");
+        asker_query(&op, "mark", &answer, "source", "kunta/p1", NULL);
+        uint64_t mark = (uint64_t)kap_mp_get_int(answer.root, "last", -1);
+        cr_expect_geq(mark + 1, acked, "a receipt for what is not there");
+        acked = mark + 1; /* new events: these would differ from what was committed */
+        asker_query(&op, "audit", &answer, NULL);
+        cr_expect_eq(kap_mp_get_int(answer.root, "differences", -1), 0, "%.*s",
+                     KAP_SPAN_ARGS(kap_mp_get_str(answer.root, "what")));
+        cr_expect_eq(kap_mp_get_int(answer.root, "events", -1), (int64_t)mark);
+        asker_fini(&op);
+    }
+    cr_expect_gt(acked, 1);
+    scene_close(&scene);
+}
+
 static void expect_no_start(const char *conf, bool rehearsal, const char *word)
 {
     world_init(&scene.world);

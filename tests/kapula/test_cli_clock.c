@@ -151,3 +151,60 @@ Test(cli_clock, a_member_without_the_regions_stream_reads_its_own)
     has(door_request(own, 1), "member/municipality");
     door = own;
 }
+
+Test(cli_clock, the_feed_is_a_line_an_event_within_80_columns)
+{
+    const run_t *run = runs("follow --until-end --from start");
+    has(run->out, "municipality: forum set");
+    has(run->out, "meeting planned");
+    run = runs("follow --until-idle --from start --count 1 --lang fi");
+    has(run->out, "ryhmän tiedot");
+    lacks(run->out, "kokous");
+}
+
+Test(cli_clock, the_feed_in_json_carries_cursors_to_go_on_from)
+{
+    const run_t *run = door_kapula(door, "follow --from start --count 1 --format json");
+    cr_assert_eq(run->code, 0, "%s", run->err);
+    json_t *line = json_loads(run->out, 0, NULL);
+    cr_assert(line, "%s", run->out);
+    const char *cursor = json_string_value(json_object_get(line, "cursor"));
+    cr_expect_str_eq(cursor, "07070707070707070707070707070707:1");
+    char again[160];
+    snprintf(again, sizeof again, "follow --until-end --format csv --from %s", cursor);
+    run = door_kapula(door, again);
+    cr_expect_eq(run->code, 0);
+    has(run->out, "07070707070707070707070707070707:2,");
+    lacks(run->out, "07070707070707070707070707070707:1,");
+    json_decref(line);
+    cr_expect_eq(door_kapula(door, "follow --from nowhere")->code, 2);
+    cr_expect_eq(door_kapula(door, "follow --count zero")->code, 2);
+}
+
+Test(cli_clock, an_export_is_a_cloudevent_a_line)
+{
+    const run_t *run = door_kapula(door, "export --region mikkeli");
+    cr_assert_eq(run->code, 0, "%s", run->err);
+    int lines = 0;
+    for (char *at = run->out; *at; lines++) {
+        char *end = strchr(at, '\n');
+        cr_assert(end);
+        *end = '\0';
+        json_t *event = json_loads(at, 0, NULL);
+        cr_assert(event, "%s", at);
+        cr_expect_str_eq(json_string_value(json_object_get(event, "specversion")), "1.0");
+        json_decref(event);
+        at = end + 1;
+    }
+    cr_expect_eq(lines, 10);
+}
+
+Test(cli_clock, a_stream_that_may_not_be_read_is_refused)
+{
+    door_answers(door, "fetch",
+                 "{\"error\": {\"code\": \"not_allowed.stream\", "
+                 "\"sentence\": \"this stream is not yours to read\"}}");
+    const run_t *run = door_kapula(door, "follow --stream member/finnvera");
+    cr_expect_eq(run->code, 1);
+    cr_expect_str_eq(run->err, "kapula: this stream is not yours to read\n");
+}

@@ -308,3 +308,44 @@ Test(cli_views, directory_shows_members_and_services)
     json_decref(json);
     has(door_kapula(door, "directory --format csv")->out, "mikkeli");
 }
+
+static const char edges[] =
+    "{\"window\": {\"from\": \"2025-01-01\", \"to\": null, \"zone\": \"Europe/Helsinki\"}, "
+    "\"kind\": \"cohort\", \"as_of_seq\": 9, \"as_of_time\": 1732220641123, \"n\": 12, "
+    "\"decided\": 10, \"pending\": 2, \"edges\": [{\"from\": \"municipality\", \"to\": "
+    "\"finnvera\", \"from_name\": \"Mikkelin seudun elinkeinoyhti\u00f6 Miksei Oy\", "
+    "\"to_name\": \"Finnvera Oyj, Mikkelin aluekonttori\", \"referrals\": 12, \"accepted\": 8, "
+    "\"declined\": 1, \"redirected\": 1, \"reported\": 5, \"time_to_accept\": {\"n\": 8, "
+    "\"p50_ms\": 5400000, \"p90_ms\": 92160000, \"p99_ms\": null, \"exact\": true}}]}";
+
+Test(cli_views, edges_passes_its_questions_on)
+{
+    door_answers(door, "edges", edges);
+    const run_t *run = runs("edges --from 2025-01-01 --clock customer --time elapsed");
+    cr_expect_str_eq(door_request(door, 0),
+                     "{\"query\":\"edges\",\"region\":\"mikkeli\",\"from\":\"2025-01-01\","
+                     "\"clock\":\"customer\",\"time\":\"elapsed\"}\n");
+    has(run->out, "12 transfers, 10 decided, 2 pending");
+    has(run->out, "1.5 h");
+    has(run->out, "1.1 d");
+    has(run->out, "the customer's clock");
+    has(run->out, "reported 5");
+    run = runs("edges --region mikkeli --lang fi");
+    has(run->out, "3.2 d"); /* a working day has 8 hours */
+    has(run->out, "Siirrot seudulla mikkeli, alkaen 2025-01-01");
+    runs("edges --lang sv");
+}
+
+Test(cli_views, edges_in_json_is_the_brokers_answer)
+{
+    door_answers(door, "edges", edges);
+    json_t *json = json_run("edges --format json"), *edge;
+    edge = json_array_get(json_object_get(json, "edges"), 0);
+    cr_expect_str_eq(json_string_value(json_object_get(json, "as_of_time")),
+                     "2024-11-21T20:24:01.123Z");
+    cr_expect_eq(json_integer_value(json_object_get(edge, "accepted")), 8);
+    cr_expect(json_is_null(json_object_get(json_object_get(edge, "time_to_accept"), "p99_ms")));
+    json_decref(json);
+    has(door_kapula(door, "edges --format csv")->out, ",12,8,1,1,0,0,0,0,0,5,0,8,5400000,92160000,"
+                                                      "\r\n");
+}

@@ -11,7 +11,12 @@
 #include "log.h"
 #include "referral.h"
 
-enum { LINGER_MS = 1000, JOB_ARENA_BYTES = 4096, EVENT_ARENA_BYTES = 768 };
+enum {
+    LINGER_MS = 1000,
+    JOB_ARENA_BYTES = 4096,
+    EVENT_ARENA_BYTES = 768,
+    EVENT_COST_BYTES = 256, /* what an event holds at least beside its bytes, for the budget */
+};
 
 /* A PUBLISH on its way through the ledger; free ones are chained by `next`. */
 typedef struct {
@@ -264,7 +269,7 @@ static void on_publish(kap_door_t *door, kap_msg_t **msg, const kap_header_t *he
                        const kap_member_t *who, const char *key)
 {
     uint32_t peer = kap_msg_peer(*msg);
-    size_t bytes = kap_msg_size(*msg);
+    size_t bytes = kap_msg_size(*msg) + header->count * (size_t)EVENT_COST_BYTES;
     if (!counts_fit(header)) {
         door->counts.malformed++;
         kap_door_refuse(door, peer, header->req, KAP_REFUSAL_REQUEST_LIMIT,

@@ -23,7 +23,10 @@ struct kap_ring {
     held_t *oldest, **newest;
 };
 
-enum { FIRST_ROW = 16 };
+enum {
+    FIRST_ROW = 16,
+    STREAMS_MAX = 65536, /* a guess, a hundred times a mesh: names are asked for by peers */
+};
 
 kap_ring_t *kap_ring_new(size_t bytes, uint64_t position, int64_t time)
 {
@@ -139,6 +142,8 @@ kap_stream_t *kap_ring_stream(kap_ring_t *ring, kap_span_t name)
     kap_stream_t *stream = kap_map_get(ring->streams, name);
     if (stream)
         return stream;
+    if (kap_map_count(ring->streams) >= STREAMS_MAX)
+        return NULL;
     stream = calloc(1, sizeof *stream);
     uint8_t *copy = malloc(name.size + 1);
     if (!stream || !copy || kap_map_put(ring->streams, name, stream) != KAP_OK) {

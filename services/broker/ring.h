@@ -47,7 +47,8 @@ typedef void kap_ring_touch_fn(void *arg, kap_stream_t *stream);
  * concerned are forgotten, not wrong: the reader tells them again. */
 void kap_ring_push(kap_ring_t *ring, kap_batch_t *batch, kap_ring_touch_fn *touch, void *arg);
 
-/* The stream of that name, made unknown when first asked for; NULL when out of memory. */
+/* The stream of that name, made unknown when first asked for; NULL when out of memory or of places
+ * (65,536). */
 kap_stream_t *kap_ring_stream(kap_ring_t *ring, kap_span_t name);
 
 /* The reader found `head` in a snapshot. Ignored when the ring knows better. */

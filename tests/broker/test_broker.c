@@ -489,6 +489,43 @@ Test(broker_alone, what_had_a_receipt_survives_kill_and_the_log_recounts_to_the_
     scene_close(&scene);
 }
 
+Test(broker_alone, a_rehearsals_clock_lets_deadlines_pass_and_health_says_when_they_are_judged)
+{
+    static asker_events_t events;
+    char path[128];
+    kap_clock_t *clock = NULL;
+    kap_answer_t answer;
+    asker_t op;
+    int64_t now = kap_clock_now_ms(kap_clock_system());
+    scene_open(&scene, NULL);
+    broker_fini(&scene.broker);
+    scene.world.rehearsal = true;
+    broker_init(&scene.broker, &scene.world, "clock = \"clock\";");
+    snprintf(path, sizeof path, "%s/clock", scene.broker.dir);
+    cr_assert_eq(kap_clock_file_create(path, now, &clock), KAP_OK);
+    broker_start(&scene.broker);
+    scene_connect(&scene, &kunta, "kunta");
+    scene_connect(&scene, &op, "op");
+    asker_refer(&kunta, 1, 2);
+    now += 31 * KAP_DAY_MS;
+    kap_clock_file_set(clock, now);
+    int64_t give_up = kap_monotonic_ms() + ASKER_PATIENCE_MS;
+    do {
+        asker_query(&op, "health", &answer, NULL);
+        cr_assert_lt(kap_monotonic_ms(), give_up, "deadlines are not looked at");
+    } while (kap_mp_get_int(answer.root, "deadlines_at", 0) < now);
+    asker_fetch(&kunta, "member/kunta", NULL, 0, 0, &events);
+    cr_assert_eq(events.count, 4, "both have expired, undelivered for 30 days");
+    cr_expect_eq(events.events[3].meta.committed_at, now);
+    cr_expect(kap_span_starts(events.events[3].meta.source, KAP_SPAN("broker/")));
+    asker_fetch(&op, "region/mikkeli", NULL, 0, 0, &events);
+    cr_expect_eq(events.count, 4, "the operator of a rehearsal may follow");
+    asker_fini(&kunta);
+    asker_fini(&op);
+    kap_clock_destroy(&clock);
+    scene_close(&scene);
+}
+
 static void expect_no_start(const char *conf, bool rehearsal, const char *word)
 {
     world_init(&scene.world);

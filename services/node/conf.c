@@ -51,7 +51,7 @@ static const kap_conf_key_t node_keys[] = {
      "First pause after a `later` answer; it doubles up to 100 times as much.", NULL, false},
     {"delivery.wait", KAP_CONF_DURATION_MS, "25s", 100, 30000, NULL,
      "How long a FETCH waits at the broker for news.", NULL, false},
-    {"clock_file", KAP_CONF_PATH, NULL, 1, 4096, NULL,
+    {"clock", KAP_CONF_PATH, NULL, 1, 4096, NULL,
      "Clock of a rehearsal; refused in an ordinary mesh.", NULL, false},
     {"log_level", KAP_CONF_ENUM, "info", 0, 0, NULL, "Least severe lines that are written.", levels,
      false},

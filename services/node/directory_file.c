@@ -46,7 +46,7 @@ static int check(kap_node_t *node, const kap_directory_t *dir, bool first, kap_b
         return KAP_E_CONFIG;
     }
     if (first && node->clock_file && !kap_directory_rehearsal(dir)) {
-        kap_buf_str(messages, "this is an ordinary mesh: take clock_file out of the configuration, "
+        kap_buf_str(messages, "this is an ordinary mesh: take clock out of the configuration, "
                               "only a rehearsal may have one");
         return KAP_E_CONFIG;
     }

@@ -77,7 +77,7 @@ const kap_member_t *kap_node_self(const kap_node_t *node)
 
 static int clock_open(kap_node_t *node)
 {
-    const char *path = kap_conf_str(node->conf, "clock_file");
+    const char *path = kap_conf_str(node->conf, "clock");
     node->clock = kap_clock_system();
     if (!path)
         return KAP_OK;

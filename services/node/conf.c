@@ -53,7 +53,7 @@ static const kap_conf_key_t node_keys[] = {
      "How long a FETCH waits at the broker for news.", NULL, false},
     {"clock", KAP_CONF_PATH, NULL, 1, 4096, NULL,
      "Clock of a rehearsal; refused in an ordinary mesh.", NULL, false},
-    {"log_level", KAP_CONF_ENUM, "info", 0, 0, NULL, "Least severe lines that are written.", levels,
+    {"log", KAP_CONF_ENUM, "info", 0, 0, NULL, "Least severe lines that are written.", levels,
      false},
     {NULL}};
 

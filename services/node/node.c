@@ -83,7 +83,7 @@ static int clock_open(kap_node_t *node)
         return KAP_OK;
     int rc = kap_clock_file_open(path, &node->clock_file);
     if (rc != KAP_OK) {
-        KAP_LOG(KAP_LOG_ERROR, "clock_file", KAP_S("path", path), KAP_S("error", kap_err_text(rc)));
+        KAP_LOG(KAP_LOG_ERROR, "clock", KAP_S("path", path), KAP_S("error", kap_err_text(rc)));
         return KAP_E_CONFIG;
     }
     node->clock = node->clock_file;
@@ -508,7 +508,7 @@ int kap_node_main(int argc, char **argv, const kap_actor_t *actor)
         fprintf(stderr, "%s", kap_buf_cstr(&messages));
         goto done;
     }
-    kap_log_init(actor->program, (kap_log_level_t)kap_conf_int(conf, "log_level"));
+    kap_log_init(actor->program, (kap_log_level_t)kap_conf_int(conf, "log"));
     signal(SIGPIPE, SIG_IGN);
     if (args.print)
         code = kap_conf_print(conf, stdout) == KAP_OK ? 0 : 1;

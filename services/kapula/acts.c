@@ -4,9 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "saying.h"
 #include "clock.h"
 #include "err.h"
+#include "ids.h"
+#include "saying.h"
 
 enum { FIRST_FIELD = 256, FIELD_MAX = 64 };
 
@@ -174,21 +175,31 @@ static int print_fate(kap_cli_t *cli, const line_t *line, const kap_mp_t *answer
            (const char *)word.data);
     if (seq > 0)
         printf(" at %lld", (long long)seq);
-    printf("%s\n", kap_mp_get_bool(answer, "repeated", false) ? " (said before)" : "");
+    bool said_before = line->key && kap_mp_get_bool(answer, "repeated", false);
+    printf("%s\n", said_before ? " (said before)" : "");
     return KAP_EXIT_DONE;
+}
+
+void kap_cli_own_key(char out[KAP_CLI_KEY])
+{
+    char id[KAP_UUID_TEXT];
+    kap_uuid_v7_random(kap_clock_now_ms(kap_clock_system()), id);
+    snprintf(out, KAP_CLI_KEY, "kapula/%s", id);
 }
 
 /* Sends the act, waits for its verdict and shows it. */
 static int say(kap_cli_t *cli, line_t *line)
 {
     const kap_mp_t *answer = NULL, *fate = NULL;
+    char own_key[KAP_CLI_KEY];
     kap_buf_t map;
+    kap_cli_own_key(own_key);
     int code = kap_cli_configure(cli);
     if (code == 0 && !kap_cli_is_local(cli))
         code = kap_cli_fail(KAP_EXIT_USAGE, "only a member's node can say this: use its "
                                             "configuration (-c), not one of the broker");
     kap_cli_say_t words = {.verb = line->verb,
-                           .key = line->key,
+                           .key = line->key ? line->key : own_key,
                            .dry = line->dry,
                            .names = line->names,
                            .values = line->values,

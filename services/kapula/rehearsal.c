@@ -191,8 +191,8 @@ static size_t new_journey(kap_rehearsal_t *r, const route_t *route)
     int draw = below(r, PERMILLE);
     *j = (journey_t){.from = route->from, .to = route->to, .service = route->service};
     j->kind = draw < 110 ? "guidance" : draw < 190 ? "lead" : "transfer";
-    snprintf(j->id, sizeof j->id, "rehearsal-%d-%zu", r->opts.year, n + 1);
-    snprintf(j->case_id, sizeof j->case_id, "case-%d-%zu", r->opts.year, n + 1);
+    snprintf(j->id, sizeof j->id, "r%d-%zu", r->opts.year, n + 1);
+    snprintf(j->case_id, sizeof j->case_id, "c%d-%zu", r->opts.year, n + 1);
     j->customer = (int)n;
     return n;
 }

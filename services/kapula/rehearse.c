@@ -12,6 +12,7 @@
 #include "err.h"
 #include "progress.h"
 #include "rehearsal.h"
+#include "saying.h"
 #include "cli.h"
 
 enum { NODES_MAX = 16, POLL_US = 2000, PATIENCE_MS = 30000, REFUSALS_SHOWN = 5 };
@@ -202,9 +203,13 @@ static int await_at(stage_t *stage, const char *member, const char *referral, bo
 
 static void put_act(kap_buf_t *map, const kap_rehearsal_act_t *act)
 {
-    kap_mp_put_map(map, 2);
+    char key[KAP_CLI_KEY];
+    kap_cli_own_key(key);
+    kap_mp_put_map(map, 3);
     kap_mp_put_cstr(map, "verb");
     kap_mp_put_cstr(map, act->verb);
+    kap_mp_put_cstr(map, "key");
+    kap_mp_put_cstr(map, key);
     kap_mp_put_cstr(map, "fields");
     kap_mp_put_map(map, (uint32_t)act->count);
     for (int i = 0; i < act->count; i++) {

@@ -27,6 +27,10 @@ typedef struct {
     int count;
 } kap_cli_say_t;
 
+/* A key of one's own for one act: a request that a new connection sends again is said once. */
+enum { KAP_CLI_KEY = 64 };
+void kap_cli_own_key(char out[KAP_CLI_KEY]);
+
 /* Appends the map of an ACT. */
 void kap_cli_put_act(kap_buf_t *map, const kap_cli_say_t *say);
 

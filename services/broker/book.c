@@ -437,15 +437,16 @@ kap_action_object_t *kap_book_action(kap_book_t *s, kap_span_t id)
     return a;
 }
 
-/* A key of several ids may be longer than the store takes: then its hash stands for it. */
+/* A key of several ids may be longer than the store takes: then its hash stands for the end. */
 static kap_span_t fitting(kap_book_t *s, kap_span_t key)
 {
-    uint8_t hash[KAP_HASH_BYTES];
+    uint8_t bytes[KAP_ROWS_LATEST_KEY_HEAD + KAP_HASH_BYTES];
 
     if (key.size <= KAP_ROWS_LATEST_KEY_MAX)
         return kap_book_keep(s, key);
-    kap_hash256(hash, &key, 1);
-    return kap_book_keep(s, kap_span(hash, sizeof hash));
+    memcpy(bytes, key.data, KAP_ROWS_LATEST_KEY_HEAD);
+    kap_hash256(bytes + KAP_ROWS_LATEST_KEY_HEAD, &key, 1);
+    return kap_book_keep(s, kap_span(bytes, sizeof bytes));
 }
 
 kap_latest_object_t *kap_book_latest(kap_book_t *s, kap_span_t key)
@@ -460,6 +461,22 @@ kap_latest_object_t *kap_book_latest(kap_book_t *s, kap_span_t key)
     if (!l->o.known)
         l->latest = (kap_latest_t){0};
     return l;
+}
+
+bool kap_book_has_latest(kap_book_t *s, kap_span_t prefix, int8_t *known)
+{
+    kap_cursor_t *cursor;
+
+    if (*known != 0)
+        return *known > 0;
+    int rc = kap_cursor_open(s->txn, KAP_ROWS_LATEST, &cursor);
+    if (!found(s, rc))
+        return false;
+    bool there = found(s, kap_cursor_seek_ge(cursor, prefix)) &&
+                 kap_span_starts(kap_cursor_key(cursor), prefix);
+    kap_cursor_close(&cursor);
+    *known = there ? 1 : -1;
+    return there;
 }
 
 kap_archive_object_t *kap_book_archive(kap_book_t *s, kap_span_t name)

@@ -32,6 +32,7 @@ typedef struct kap_name {
     kap_span_t text; /* of a stream with KAP_ROWS_STREAM_MARK in front */
     uint64_t hash;
     uint32_t number; /* 0: none yet */
+    int8_t targets;  /* as a region: 1 has targets of its own, -1 has none, 0 not looked up */
     bool head_known; /* as a stream */
     bool mark_known; /* as a source */
     uint64_t head;   /* newest place, those of this batch included */
@@ -177,6 +178,10 @@ kap_forum_object_t *kap_book_forum(kap_book_t *book, kap_span_t id);
 kap_meeting_object_t *kap_book_meeting(kap_book_t *book, kap_span_t id);
 kap_action_object_t *kap_book_action(kap_book_t *book, kap_span_t id);
 kap_latest_object_t *kap_book_latest(kap_book_t *book, kap_span_t key);
+
+/* True when `latest` may hold a key that begins so: looked up once a region, kept in *known
+ * (kap_name_t.targets). */
+bool kap_book_has_latest(kap_book_t *book, kap_span_t prefix, int8_t *known);
 kap_archive_object_t *kap_book_archive(kap_book_t *book, kap_span_t name);
 
 /* Before a machine may change an object: a rollback of the group brings it back. */

@@ -138,6 +138,79 @@ static void facts_of_ends(const judging_t *g, const kap_region_t *region, kap_sp
                   kap_span_eq(from->organisation, to->organisation);
 }
 
+/* --- referrals: targets --- */
+
+/* A region's targets for times, from the most particular to the most general. */
+typedef struct {
+    bool from, to, service;
+} target_key_t;
+
+static const target_key_t target_keys[] = {
+    {true, true, true},   {true, true, false},  {false, true, true},
+    {false, true, false}, {false, false, true}, {false, false, false},
+};
+
+/* The row of a target, as if the event set it. */
+static const kap_latest_object_t *target_row(judging_t *g, int target, const target_key_t *key)
+{
+    kap_value_t values[5] = {
+        {.field = KAP_F_REGION, .kind = KAP_VALUE_SPAN, .s = span_of(g, KAP_F_REGION)},
+        {.field = KAP_F_TARGET, .kind = KAP_VALUE_INT, .i = target}};
+    kap_event_t set = {.type = KAP_EV_TARGET_SET, .source = g->ev->source, .values = values};
+    kap_buf_t *text = kap_book_scratch(g->j->book);
+
+    set.value_count = 2;
+    if (key->from)
+        values[set.value_count++] =
+            (kap_value_t){.field = KAP_F_FROM, .kind = KAP_VALUE_SPAN, .s = span_of(g, KAP_F_FROM)};
+    if (key->to)
+        values[set.value_count++] =
+            (kap_value_t){.field = KAP_F_TO, .kind = KAP_VALUE_SPAN, .s = span_of(g, KAP_F_TO)};
+    if (key->service)
+        values[set.value_count++] = (kap_value_t){.field = KAP_F_SERVICE,
+                                                  .kind = KAP_VALUE_INT,
+                                                  .i = kap_event_code(g->ev, KAP_F_SERVICE)};
+    kap_followup_key(&set, text);
+    return kap_book_latest(g->j->book, kap_buf_span(text));
+}
+
+/* Days of a target in force now, or `otherwise`. */
+static uint16_t target_days(judging_t *g, int target, uint16_t otherwise)
+{
+    for (size_t i = 0; i < sizeof target_keys / sizeof target_keys[0]; i++) {
+        const kap_latest_object_t *l = target_row(g, target, &target_keys[i]);
+        if (l != NULL && l->o.known && l->latest.days > 0 && l->latest.days <= UINT16_MAX &&
+            g->j->now >= l->latest.begins && g->j->now < l->latest.ends)
+            return (uint16_t)l->latest.days;
+    }
+    return otherwise;
+}
+
+/* Has the region set any target? Most have not, and then nothing more is looked up. */
+static bool has_targets(judging_t *g)
+{
+    kap_value_t value = {
+        .field = KAP_F_REGION, .kind = KAP_VALUE_SPAN, .s = span_of(g, KAP_F_REGION)};
+    kap_event_t set = {.type = KAP_EV_TARGET_SET, .values = &value, .value_count = 1};
+    kap_name_t *region = kap_book_name(g->j->book, span_of(g, KAP_F_REGION));
+
+    if (region == NULL || region->targets < 0)
+        return false;
+    kap_buf_t *text = kap_book_scratch(g->j->book);
+    kap_followup_key(&set, text);
+    /* type and region alone: without the lengths of the six fields that follow */
+    kap_span_t prefix = kap_span_sub(kap_buf_span(text), 0, text->size - 12);
+    return kap_book_has_latest(g->j->book, prefix, &region->targets);
+}
+
+static void facts_of_targets(judging_t *g, kap_referral_facts_t *f)
+{
+    if (!has_targets(g))
+        return;
+    f->answer_days = target_days(g, KAP_TARGET_ANSWER, f->answer_days);
+    f->contact_days = target_days(g, KAP_TARGET_CONTACT, f->contact_days);
+}
+
 static void referral_facts(judging_t *g, const kap_referral_object_t *r, kap_span_t to,
                            kap_referral_facts_t *f)
 {
@@ -162,9 +235,11 @@ static void referral_facts(judging_t *g, const kap_referral_object_t *r, kap_spa
     const kap_member_t *recipient = kap_directory_member(g->j->dir, to);
     f->closures = recipient != NULL ? recipient->closures : NULL;
     f->recipient_is_authority = recipient != NULL && recipient->is_authority;
-    if (creates)
-        facts_of_ends(g, kap_directory_region(g->j->dir, span_of(g, KAP_F_REGION)),
-                      span_of(g, KAP_F_FROM), to, f);
+    if (!creates)
+        return;
+    facts_of_ends(g, kap_directory_region(g->j->dir, span_of(g, KAP_F_REGION)),
+                  span_of(g, KAP_F_FROM), to, f);
+    facts_of_targets(g, f);
 }
 
 /* --- referrals: what follows for the case --- */
@@ -547,6 +622,24 @@ static kap_latest_object_t *asked_statement(judging_t *g)
     return statement ? latest(g, KAP_EV_STATEMENT_ASKED) : NULL;
 }
 
+/* Start of the local day `days` after a date. */
+static int64_t day_after(kap_span_t text, int days, int64_t otherwise)
+{
+    kap_date_t date;
+
+    if (text.size == 0 || kap_date_parse(text, &date) != KAP_OK)
+        return otherwise;
+    return kap_day_start_ms(KAP_ZONE_HELSINKI, kap_date_add(date, days));
+}
+
+static void note_targets(judging_t *g, kap_span_t region)
+{
+    kap_name_t *name = kap_book_name(g->j->book, region);
+
+    if (name != NULL)
+        name->targets = 1;
+}
+
 static void keep_latest(judging_t *g, kap_latest_object_t *l, kap_span_t region, int64_t time)
 {
     bool tally = g->ev->type == KAP_EV_HANDOVER_TALLIED;
@@ -558,7 +651,13 @@ static void keep_latest(judging_t *g, kap_latest_object_t *l, kap_span_t region,
         .from = or_else(span_of(g, KAP_F_FROM), span_of(g, KAP_F_OWNER)),
         .to = span_of(g, KAP_F_TO),
         .region = region,
+        .begins = day_after(span_of(g, KAP_F_VALID_FROM), 0, INT64_MIN),
+        .ends = day_after(span_of(g, KAP_F_VALID_TO), 1, INT64_MAX),
     };
+    if (g->ev->type == KAP_EV_TARGET_SET) {
+        l->latest.days = kap_event_int(g->ev, KAP_F_DAYS, 0);
+        note_targets(g, region);
+    }
     g->out->placed = &l->o;
     g->out->replaced = old;
     g->out->replaces = tally && l->o.known;

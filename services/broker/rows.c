@@ -671,6 +671,9 @@ void kap_latest_pack(kap_buf_t *buf, const kap_latest_t *latest)
     kap_put_varint(buf, latest->log_seq);
     kap_put_svarint(buf, latest->at);
     kap_buf_u8(buf, latest->given);
+    kap_put_svarint(buf, latest->days);
+    kap_put_svarint(buf, latest->begins);
+    kap_put_svarint(buf, latest->ends);
     kap_put_text(buf, latest->from);
     kap_put_text(buf, latest->to);
     kap_put_text(buf, latest->region);
@@ -685,8 +688,10 @@ int kap_rows_latest(kap_txn_t *txn, kap_span_t key, kap_latest_t *latest)
     if (rc != KAP_OK)
         return rc;
     bool whole = kap_get_varint(&rest, &latest->log_seq) && kap_get_svarint(&rest, &latest->at) &&
-                 kap_get_varint(&rest, &given) && kap_get_text(&rest, &latest->from) &&
-                 kap_get_text(&rest, &latest->to) && kap_get_text(&rest, &latest->region);
+                 kap_get_varint(&rest, &given) && kap_get_svarint(&rest, &latest->days) &&
+                 kap_get_svarint(&rest, &latest->begins) && kap_get_svarint(&rest, &latest->ends) &&
+                 kap_get_text(&rest, &latest->from) && kap_get_text(&rest, &latest->to) &&
+                 kap_get_text(&rest, &latest->region);
     if (!whole || rest.size != 0)
         return KAP_E_CORRUPT;
     latest->given = given != 0;

@@ -63,7 +63,8 @@ extern const char *const kap_rows_tables[];
 enum {
     KAP_ROWS_RUN_BYTES = 16384, /* a run of the log ends when it is this large */
     KAP_ROWS_KEY_BYTES = 511,
-    KAP_ROWS_LATEST_KEY_MAX = 480, /* a longer key of `latest` is kept by its BLAKE2b-256 */
+    KAP_ROWS_LATEST_KEY_MAX = 480,  /* a longer key of `latest` ... */
+    KAP_ROWS_LATEST_KEY_HEAD = 256, /* ... is kept as so many bytes and its BLAKE2b-256 */
 };
 
 /* --- meta --- */
@@ -214,6 +215,8 @@ typedef struct {
     uint64_t log_seq;
     int64_t at;                  /* when it counts: a tally's period, else its time */
     bool given;                  /* a statement that was asked was also given */
+    int64_t days;                /* a target's, else 0 */
+    int64_t begins, ends;        /* it holds for [begins, ends) */
     kap_span_t from, to, region; /* as far as it names them */
 } kap_latest_t;
 

@@ -375,3 +375,66 @@ BOTH(while_the_disk_is_full_it_says_later)
     desk_created(d, "a", "r1", "c1", "a", "b", "mikkeli", NULL);
     cr_assert_eq(desk_said(d), 0);
 }
+
+static void set_target(desk_t *d, const char *to, int days, const char *valid_to)
+{
+    desk_event(d, "a", KAP_EV_TARGET_SET, d->now);
+    desk_span(d, KAP_F_REGION, "mikkeli");
+    desk_code(d, KAP_F_TARGET, KAP_TARGET_ANSWER);
+    desk_int(d, KAP_F_DAYS, days);
+    if (to != NULL)
+        desk_span(d, KAP_F_TO, to);
+    if (valid_to != NULL)
+        desk_span(d, KAP_F_VALID_TO, valid_to);
+    cr_assert_eq(desk_said(d), 0);
+}
+
+static int answer_days(desk_t *d, const char *referral, const char *to)
+{
+    kap_txn_t *txn;
+    kap_referral_row_t row;
+
+    desk_created(d, "a", referral, referral, "a", to, "mikkeli", NULL);
+    cr_assert_eq(desk_said(d), 0);
+    cr_assert_eq(kap_txn_begin(d->store, KAP_TXN_READ, &txn), KAP_OK);
+    cr_assert_eq(kap_rows_referral(txn, 0, kap_span_str(referral), &row), KAP_OK);
+    kap_txn_abort(&txn);
+    return row.r.answer_days;
+}
+
+BOTH(a_referral_keeps_the_target_in_force_at_its_creation)
+{
+    cr_assert_eq(answer_days(d, "r1", "b"), 10);
+    set_target(d, NULL, 7, NULL);
+    cr_assert_eq(answer_days(d, "r2", "b"), 7);
+    set_target(d, "c", 3, "2026-01-05"); /* the last day it holds */
+    cr_assert_eq(answer_days(d, "r3", "c"), 3);
+    cr_assert_eq(answer_days(d, "r4", "b"), 7);
+    d->now += KAP_DAY_MS;
+    cr_assert_eq(answer_days(d, "r5", "c"), 7);
+}
+
+BOTH(a_statement_is_asked_and_given_once)
+{
+    desk_event(d, "a", KAP_EV_STATEMENT_ASKED, d->now);
+    desk_span(d, KAP_F_STATEMENT, "s1");
+    desk_code(d, KAP_F_STATEMENT_KIND, 0);
+    desk_span(d, KAP_F_FROM, "a");
+    desk_span(d, KAP_F_TO, "b");
+    desk_span(d, KAP_F_REGION, "mikkeli");
+    cr_assert_eq(desk_said(d), 0);
+    cr_assert_eq(d->last->entries[0].place_count, 3);
+    for (int i = 0; i < 3; i++) {
+        static const char *const who[] = {"c", "b", "b"};
+        static const int said[] = {KAP_REFUSAL_NOT_ALLOWED_RECIPIENT, 0,
+                                   KAP_REFUSAL_ILLEGAL_STATEMENT_GIVEN};
+        desk_event(d, who[i], KAP_EV_STATEMENT_GIVEN, d->now);
+        desk_span(d, KAP_F_STATEMENT, "s1");
+        desk_code(d, KAP_F_STATEMENT_RESULT, 0);
+        cr_assert_eq(desk_said(d), said[i], "%d", i);
+    }
+    desk_event(d, "b", KAP_EV_STATEMENT_GIVEN, d->now);
+    desk_span(d, KAP_F_STATEMENT, "s2");
+    desk_code(d, KAP_F_STATEMENT_RESULT, 0);
+    cr_assert_eq(desk_said(d), KAP_REFUSAL_ILLEGAL_UNKNOWN_STATEMENT);
+}

@@ -2,11 +2,12 @@
 #include "feed.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "err.h"
 #include "ids.h"
 
-enum { WAIT_MS = 20000, EPOCH_HEX = 2 * KAP_LIMIT_EPOCH_BYTES };
+enum { WAIT_MS = 20000, AGAIN_US = 100000, EPOCH_HEX = 2 * KAP_LIMIT_EPOCH_BYTES };
 
 int kap_feed_cursor_parse(const char *text, kap_cursor_at_t *at)
 {
@@ -134,6 +135,8 @@ int kap_feed_run(kap_cli_t *cli, kap_feed_t *feed)
         int go_on = heed(feed, &head, &code);
         if (go_on < 0)
             return code;
+        if (go_on == 0)
+            usleep(AGAIN_US);
         for (int i = 0; go_on == 1 && i < count; i++)
             if (!hand_out(cli, feed, frames[i]))
                 return 0;

@@ -152,6 +152,19 @@ void kap_view_fate(const kap_act_fate_t *fate, kap_buf_t *out)
 
 /* --- one row --- */
 
+static const struct {
+    const char *name;
+    uint32_t flag;
+} shown_flags[] = {{"on_hold", KAP_RF_ON_HOLD},
+                   {"withdraw_requested", KAP_RF_WITHDRAW_REQUESTED},
+                   {"late", KAP_RF_LATE},
+                   {"contact_late", KAP_RF_CONTACT_LATE},
+                   {"warm", KAP_RF_WARM},
+                   {"return_expected", KAP_RF_RETURN_EXPECTED},
+                   {"did_not_come", KAP_RF_DID_NOT_COME},
+                   {"consent_withdrawn", KAP_RF_CONSENT_WITHDRAWN},
+                   {"shared", KAP_RF_SHARED}};
+
 static void referral_map(kap_span_t id, const kap_referral_t *r, bool is_committed, map_t *map)
 {
     put_span(map, "referral", id);
@@ -165,18 +178,26 @@ static void referral_map(kap_span_t id, const kap_referral_t *r, bool is_committ
     put_code(map, "kind", KAP_LIST_KIND, r->kind);
     put_code(map, "service", KAP_LIST_SERVICE, r->service);
     put_code(map, "segment", KAP_LIST_SEGMENT, r->segment);
+    put_code(map, "language", KAP_LIST_LANGUAGE, r->language);
+    put_code(map, "origin", KAP_LIST_ORIGIN, r->origin);
     put_code(map, "outcome", KAP_LIST_OUTCOME, r->outcome);
+    put_code(map, "detail", KAP_LIST_DETAIL, r->detail);
+    put_code(map, "reason",
+             r->state == KAP_STATE_WITHDRAWN ? KAP_LIST_WITHDRAW
+             : r->state == KAP_STATE_VOIDED  ? KAP_LIST_VOID
+                                             : KAP_LIST_DECLINE,
+             r->reason);
     put_time(map, "created_at", r->created_at);
     put_time(map, "delivered_at", r->delivered_at);
     put_time(map, "accepted_at", r->accepted_at);
     put_time(map, "contact_at", r->contact_at);
     put_time(map, "ended_at", r->ended_at);
     put_time(map, "answer_received_at", r->answer_received_at);
+    put_time(map, "expired_at", r->expired_at);
     if (r->due_kind != KAP_DEADLINE_NONE)
         put_time(map, "due_at", r->due_at);
-    put_bool(map, "on_hold", (r->flags & KAP_RF_ON_HOLD) != 0);
-    put_bool(map, "withdraw_requested", (r->flags & KAP_RF_WITHDRAW_REQUESTED) != 0);
-    put_bool(map, "late", (r->flags & KAP_RF_LATE) != 0);
+    for (size_t i = 0; i < sizeof shown_flags / sizeof shown_flags[0]; i++)
+        put_bool(map, shown_flags[i].name, (r->flags & shown_flags[i].flag) != 0);
     put_bool(map, "committed", is_committed);
 }
 

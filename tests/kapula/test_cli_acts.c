@@ -167,7 +167,8 @@ Test(cli_acts, tallies_forums_meetings_actions_and_events_name_their_verbs)
 {
     takes("tally");
     runs("tally --to finnvera --count 12 --period 2026-10");
-    has(door_request(door, 0), "{\"verb\":\"tally\",\"fields\":{\"to\":\"finnvera\",\"count\":"
+    has(door_request(door, 0), "{\"verb\":\"tally\",\"key\":\"kapula/"); /* sent twice, said once */
+    has(door_request(door, 0), "\"fields\":{\"to\":\"finnvera\",\"count\":"
                                "\"12\",\"period\":\"2026-10\"}}");
     takes("forum");
     runs("forum set --id wg --kind working_group --rrule FREQ=MONTHLY;BYDAY=2TU --start "
@@ -183,7 +184,8 @@ Test(cli_acts, tallies_forums_meetings_actions_and_events_name_their_verbs)
     has(door_request(door, 0), "\"verb\":\"action-agree\"");
     takes("report");
     runs("event advice.given --field service=startup-advice --field count=3");
-    has(door_request(door, 0), "{\"verb\":\"report\",\"fields\":{\"service\":\"startup-advice\","
+    has(door_request(door, 0), "\"verb\":\"report\"");
+    has(door_request(door, 0), "\"fields\":{\"service\":\"startup-advice\","
                                "\"count\":\"3\",\"type\":\"advice.given\"}}");
 }
 

@@ -406,11 +406,17 @@ static void enter_log(kap_engine_t *e, const kap_logged_t *logged, kap_span_t en
     add_part(e, &e->sealed, logged->log_seq, sealed);
 }
 
-/* Copies an end of a referral for the readers of the batch. */
-static kap_span_t shown_end(kap_engine_t *e, kap_span_t id)
+/* Copies an end for the readers of the batch. `slot`: where the referral keeps the name. */
+static kap_span_t shown_end(kap_engine_t *e, kap_span_t id, kap_name_t **slot)
 {
-    kap_name_t *name = id.size == 0 ? NULL : kap_book_name(e->book, id);
+    kap_name_t *name = slot != NULL ? *slot : NULL;
 
+    if (id.size == 0)
+        return id;
+    if (name == NULL)
+        name = kap_book_name(e->book, id);
+    if (slot != NULL)
+        *slot = name;
     return name == NULL ? kap_span(NULL, 0) : shown(e, name);
 }
 
@@ -463,8 +469,9 @@ static const kap_entry_t *enter(kap_engine_t *e, const kap_judge_t *judge, kap_n
     entry->open = ev->open;
     entry->ends = ev->ends;
     entry->sealed = ev->sealed;
-    entry->from = shown_end(e, judged->from);
-    entry->to = shown_end(e, judged->to);
+    kap_referral_object_t *r = judged->referral;
+    entry->from = shown_end(e, judged->from, r != NULL ? &r->from : NULL);
+    entry->to = shown_end(e, judged->to, r != NULL ? &r->to : NULL);
     if (judged->verdict == KAP_VERDICT_ACCEPTED)
         kap_judge_placed(judge, ev, judged, logged.log_seq);
     enter_streams(e, judged, entry);

@@ -897,8 +897,10 @@ static void count_tally(const kap_judge_t *j, const kap_event_t *ev, const kap_j
 static void number_ends(const kap_judge_t *j, kap_referral_object_t *r)
 {
     r->region = kap_book_name(j->book, r->row.r.region);
-    r->from = kap_book_name(j->book, r->row.r.from);
-    r->to = kap_book_name(j->book, r->row.r.to);
+    if (r->from == NULL)
+        r->from = kap_book_name(j->book, r->row.r.from);
+    if (r->to == NULL)
+        r->to = kap_book_name(j->book, r->row.r.to);
     if (r->region == NULL || r->from == NULL || r->to == NULL)
         return;
     kap_book_number(j->book, r->region);

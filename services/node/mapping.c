@@ -23,6 +23,16 @@ static const column_row_t rows[] = {
 };
 enum { ROWS = sizeof rows / sizeof rows[0] };
 
+static const struct {
+    kap_code_list_t list;
+    const char *wire, *words;
+} aliases[] = {
+#define KAP_INTAKE_ALIAS(LIST, WIRE, WORDS) {KAP_LIST_##LIST, WIRE, WORDS},
+#include "intake_aliases.def"
+#undef KAP_INTAKE_ALIAS
+};
+enum { ALIASES = sizeof aliases / sizeof aliases[0] };
+
 /* Fields of acts that are in no table of the protocol. */
 static const char *const own_fields[] = {"-",
                                          "time",
@@ -263,6 +273,9 @@ static const char *code_of_text(kap_code_list_t list, kap_span_t folded)
             if (same(folded, kap_span_str(kap_code_text(list, code, (kap_lang_t)lang))))
                 return kap_code_name(list, code);
     }
+    for (size_t i = 0; i < ALIASES; i++)
+        if (aliases[i].list == list && among(folded, aliases[i].words))
+            return aliases[i].wire;
     return NULL;
 }
 

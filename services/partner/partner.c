@@ -75,7 +75,8 @@ static int basis_rule(const kap_member_t *self, const kap_act_t *act, const char
         return refuse(result, "basis.gdpr",
                       "a public task or legal duty (6.1.c, 6.1.e) is an authority's ground; say "
                       "6.1.a, 6.1.b or 6.1.f");
-    if (self->is_private && kap_span_eq_str(act->verb, "refer") &&
+    if (self->is_private && kap_span_eq_str(act->verb, *prefix ? "redirect" : "refer") &&
+        !(*prefix && kap_span_empty(disclosure)) && /* a child has its parent's basis */
         !kap_span_eq_str(disclosure, "customer_consent"))
         return refuse(result, "basis.disclosure",
                       "a private service provider hands a customer on only with the customer's "

@@ -375,3 +375,43 @@ Test(intake, the_delimiter_is_what_the_header_line_has_most_of)
     cr_assert_eq(kap_intake_delimiter(KAP_SPAN("a\tb\n")), '\t');
     cr_assert_eq(kap_intake_delimiter(KAP_SPAN("a")), ',');
 }
+
+Test(intake, every_alias_names_a_code_and_no_word_two)
+{
+    static const struct {
+        kap_code_list_t list;
+        const char *wire, *words;
+    } aliases[] = {
+#define KAP_INTAKE_ALIAS(LIST, WIRE, WORDS) {KAP_LIST_##LIST, WIRE, WORDS},
+#include "intake_aliases.def"
+#undef KAP_INTAKE_ALIAS
+    };
+    size_t count = sizeof aliases / sizeof aliases[0];
+    for (size_t i = 0; i < count; i++) {
+        cr_assert_geq(kap_code_parse(aliases[i].list, kap_span_str(aliases[i].wire)), 0, "%s",
+                      aliases[i].wire);
+        for (const char *at = aliases[i].words; *at;) {
+            size_t n = strcspn(at, "|");
+            for (size_t j = 0; j < i; j++)
+                cr_assert(aliases[j].list != aliases[i].list ||
+                              !kap_mapping_is_word(kap_span(at, n), aliases[j].words),
+                          "%.*s", (int)n, at);
+            at += n + (at[n] == '|');
+        }
+    }
+}
+
+Test(intake, every_column_names_a_field)
+{
+    static const char *const fields[] = {
+#define KAP_INTAKE_COLUMN(GROUP, FIELD, FI, SV, EN, HELP) FIELD,
+#include "intake_columns.def"
+#undef KAP_INTAKE_COLUMN
+    };
+    kap_mapping_t *mapping;
+    cr_assert_eq(kap_mapping_new(NULL, &mapping), KAP_OK);
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
+        cr_assert_eq(kap_mapping_add_column(mapping, KAP_SPAN("x"), kap_span_str(fields[i])),
+                     KAP_OK, "%s", fields[i]);
+    kap_mapping_destroy(&mapping);
+}

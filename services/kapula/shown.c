@@ -100,7 +100,8 @@ static void text_value(kap_cli_t *cli, kap_span_t key, kap_span_t text, char out
     const char *code = code_text(key, text, kap_shown_lang(cli));
     if (code)
         copy(out, kap_span_str(code));
-    else if (kap_span_eq_str(key, "flags") || kap_span_eq_str(key, "state"))
+    else if (kap_span_eq_str(key, "flags") || kap_span_eq_str(key, "state") ||
+             kap_span_eq_str(key, "fate"))
         copy(out, kap_shown_key(cli, text));
     else
         copy(out, is_member_key(key) ? kap_cli_member_name(cli, text) : text);

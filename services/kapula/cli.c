@@ -172,7 +172,9 @@ int kap_cli_refused(kap_cli_t *cli, const kap_mp_t *error)
     kap_buf_append(&line, kap_span_empty(sentence) ? code : sentence);
     for (uint32_t i = 0; candidates && candidates->kind == KAP_MP_ARRAY && i < candidates->count;
          i++) {
-        kap_span_t id = kap_mp_item(candidates, i)->s, name = kap_cli_member_name(cli, id);
+        kap_span_t id = kap_span_str("?");
+        kap_mp_str(kap_mp_item(candidates, i), &id);
+        kap_span_t name = kap_cli_member_name(cli, id);
         kap_buf_printf(&line, "%s%.*s", i ? ", " : ": ", (int)id.size, (const char *)id.data);
         if (!kap_span_eq(id, name))
             kap_buf_printf(&line, " (%.*s)", (int)name.size, (const char *)name.data);

@@ -150,6 +150,40 @@ Test(cli, an_answer_that_is_nonsense_is_survived)
     }
 }
 
+Test(cli, answers_of_the_right_names_and_wrong_kinds_are_survived)
+{
+    static const struct {
+        const char *ask, *run, *answer;
+    } cases[] = {
+        {"inbox", "inbox", "{\"referrals\": [1, null, \"x\", [], {}], \"more\": 3}"},
+        {"inbox", "outbox --format csv", "{\"referrals\": [{\"referral\": 7, \"state\": []}]}"},
+        {"inbox", "inbox --format json", "{\"referrals\": {\"a\": 1}}"},
+        {"acts", "acts", "{\"acts\": [true, {\"act\": \"x\", \"at\": \"y\"}]}"},
+        {"show", "show r", "{\"referral\": {\"state\": 5}, \"events\": [5, \"no json\", \"[]\"]}"},
+        {"show", "show r", "{\"referral\": {}, \"events\": [\"{\\\"source\\\": 3}\"]}"},
+        {"show", "show r", "{\"case\": [3, {}], \"events\": 1}"},
+        {"show", "show r --format csv", "{\"case\": 3, \"meeting\": [], \"forum\": {\"x\": 1}}"},
+        {"refer", "refer --to x", "{\"error\": {\"candidates\": [1, null], \"field\": 3}}"},
+        {"refer", "refer --to x", "{\"error\": 7}"},
+        {"health", "health", "{\"health\": \"[1, 2]\"}"},
+        {"health", "health", "{\"health\": \"{\\\"broker\\\": 3}\"}"},
+        {"directory", "directory", "{\"text\": \"{}\"}"},
+        {"edges", "edges", "{\"edges\": [1, {\"from\": 2, \"time_to_accept\": []}]}"},
+        {"edges", "edges --format csv", "{\"edges\": 3}"},
+        {"streams", "forum list", "{\"streams\": 3}"},
+        {"fetch", "follow", "{\"surprise\": 3}"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        end();
+        begin();
+        door_conf(door, "timeout", "\"200ms\"");
+        door_answers(door, cases[i].ask, cases[i].answer);
+        const run_t *run = door_kapula(door, cases[i].run);
+        cr_expect(run->code >= 0 && run->code <= 3, "%s: %s: %d", cases[i].run, cases[i].answer,
+                  run->code);
+    }
+}
+
 Test(cli, help_lists_every_command_within_80_columns)
 {
     const run_t *run = door_kapula(door, "--help");

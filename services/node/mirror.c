@@ -371,6 +371,15 @@ static int judge_followup(kap_work_t *work, const kap_event_t *event, kap_refusa
     return verdict == KAP_VERDICT_REFUSED ? KAP_E_DENIED : KAP_OK;
 }
 
+/* Forums and meetings of others are told in the region's stream, which no node follows: that one
+ * is unknown here says nothing. */
+static bool is_ignorance(const kap_refusal_t *why)
+{
+    return why->number == KAP_REFUSAL_ILLEGAL_UNKNOWN_MEETING ||
+           why->number == KAP_REFUSAL_ILLEGAL_UNKNOWN_ACTION ||
+           why->number == KAP_REFUSAL_ILLEGAL_UNKNOWN_FORUM;
+}
+
 int kap_mirror_judge(kap_work_t *work, const kap_event_t *event, const kap_event_t *group,
                      uint32_t group_count, bool *already, kap_refusal_t *why)
 {
@@ -403,7 +412,7 @@ int kap_mirror_judge(kap_work_t *work, const kap_event_t *event, const kap_event
     }
     int verdict = state_judge(table, before, event, &facts, work->now_ms, &after, why);
     *already = verdict == KAP_VERDICT_ALREADY_SO;
-    return verdict == KAP_VERDICT_REFUSED ? KAP_E_DENIED : KAP_OK;
+    return verdict == KAP_VERDICT_REFUSED && !is_ignorance(why) ? KAP_E_DENIED : KAP_OK;
 }
 
 /* The child that a committed redirect must have had. */

@@ -70,8 +70,6 @@ Test(act, refuses_with_a_sentence_that_says_what_is_right, .timeout = 60)
             "act.value", "count", "whole number");
     refused(rig_act(node, "report", "type", "referral.created", NULL), "act.type", "type",
             "advice.given");
-    refused(rig_act(node, "meeting-move", "meeting", "m", "starts_at", "2026-12-01 10:00", NULL),
-            "illegal.unknown_meeting", "meeting", "plan it first");
     refused(rig_act(node, "statement-give", "statement", "s", "statement_result", "for", NULL),
             "act.unknown", "statement", "statement");
     refused(rig_act_key(node,

@@ -65,6 +65,16 @@ static int refuse(kap_ask_t *ask, uint16_t refusal, const char *why)
     return KAP_OK;
 }
 
+/* The same for a name that was asked for and is not there; at worst without the name. */
+static int refuse_name(kap_ask_t *ask, const char *what, kap_span_t name)
+{
+    size_t size = strlen(what) + name.size + 16;
+    char *why = kap_arena_alloc(ask->arena, size);
+    if (why)
+        snprintf(why, size, "there is no %s %.*s", what, (int)name.size, (const char *)name.data);
+    return refuse(ask, KAP_REFUSAL_REQUEST_NOT_FOUND, why);
+}
+
 static void put_uint(kap_buf_t *out, const char *key, uint64_t value)
 {
     kap_mp_put_cstr(out, key);
@@ -159,7 +169,7 @@ static int ask_edges(kap_ask_t *ask, kap_txn_t *txn)
         return rc;
     kap_see_t see = kap_may_see(ask->dir, ask->who, text_of(ask, "region"), archive);
     if (see == KAP_SEE_NOTHING)
-        return refuse(ask, KAP_REFUSAL_REQUEST_NOT_FOUND, "there is no such region or archive");
+        return refuse_name(ask, "region or archive", text_of(ask, "region"));
     if (!edges_params(ask, archive, &query))
         return refuse(ask, KAP_REFUSAL_REQUEST_PARAMETER,
                       "from and to are YYYY-MM-DD, zone Europe/Helsinki or UTC, clock recipient or "

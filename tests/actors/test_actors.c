@@ -9,7 +9,7 @@
 #include "ely.h"
 #include "err.h"
 #include "finnvera.h"
-#include "mapping.h"
+#include "intake_file.h"
 #include "municipality.h"
 #include "partner.h"
 #include "te_office.h"
@@ -313,4 +313,176 @@ Test(actors, a_daemon_does_not_serve_a_member_of_another_type, .timeout = 60)
     cr_assert_eq(kap_municipality.opened(node, &state), KAP_E_CONFIG);
     node->actor = &kap_partner;
     rig_destroy(&rig);
+}
+
+/* --- examples and manual --- */
+
+static const struct {
+    const char *folder;
+    const kap_actor_t *actor;
+    int member; /* of the rig, by which the examples are tried */
+    const char *files[5];
+} examples[] = {
+    {"municipality",
+     &kap_municipality,
+     MUNICIPALITY,
+     {"siirrot.csv", "harava-2026.csv", "tukkimiehen_kirjanpito.csv", "kokoukset.csv"}},
+    {"te_office", &kap_te_office, TE_OFFICE, {"lausunnot.csv", "vastaukset.csv"}},
+    {"ely", &kap_ely, TE_OFFICE, {"siirrot-kehittamisavustus.csv"}},
+    {"partner", &kap_partner, MENTOR, {"neuvonta.csv"}},
+};
+
+static char *file_text(const char *path)
+{
+    char *text = calloc(1, 1 << 20);
+    FILE *file = fopen(path, "r");
+    cr_assert(file, "%s", path);
+    cr_assert_gt(fread(text, 1, (1 << 20) - 1, file), 0);
+    fclose(file);
+    return text;
+}
+
+/* What an example cannot know in the small mesh of the tests: its referrals and some members. */
+static bool is_of_the_rig(const char *code)
+{
+    static const char *const codes[] = {"act.unknown", "act.no_member", "act.nobody", "act.choose",
+                                        "illegal.unknown_meeting"};
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)
+        if (strcmp(code, codes[i]) == 0)
+            return true;
+    return false;
+}
+
+static void try_row(kap_node_t *node, const char *file, const kap_intake_row_t *row)
+{
+    cr_assert_not(row->refused, "%s:%d: %s: %s", file, (int)row->line, row->why.column,
+                  row->why.reason);
+    cr_assert_gt(row->act_count, 0, "%s:%d", file, (int)row->line);
+    for (size_t i = 0; i < row->act_count; i++) {
+        kap_act_result_t result;
+        kap_act_t act = {
+            .verb = row->acts[i].verb, .fields = row->acts[i].fields, .count = row->acts[i].count};
+        cr_assert_eq(kap_act_try(node, &act, &result), KAP_OK);
+        cr_assert(result.accepted || is_of_the_rig(result.code), "%s:%d: %s: %s (%s)", file,
+                  (int)row->line, result.field, result.sentence, result.code);
+    }
+}
+
+static void try_file(kap_node_t *node, const kap_actor_column_t *columns, const char *path)
+{
+    kap_mapping_t *mapping;
+    kap_intake_file_t *file;
+    kap_intake_row_t *rows;
+    kap_intake_why_t why;
+    int64_t line;
+    size_t count;
+    const char *name = strrchr(path, '/') + 1;
+    char *text = file_text(path);
+    int kind = kap_intake_kind_of_file(kap_span_str(name));
+    cr_assert_geq(kind, 0, "%s", name);
+    cr_assert_eq(kap_mapping_new(columns, &mapping), KAP_OK);
+    kap_intake_opts_t opts = {
+        .mapping = mapping, .kind = (kap_intake_kind_t)kind, .kinds = UINT32_MAX};
+    cr_assert_eq(kap_intake_file_open(kap_span_str(text),
+                                      strstr(name, ".csv") ? KAP_INTAKE_CSV : KAP_INTAKE_JSON,
+                                      &opts, kap_node_directory(node), &file, &line, &why),
+                 KAP_OK, "%s: %s: %s", name, why.column, why.reason);
+    cr_assert_eq(kap_intake_file_next(file, kap_node_directory(node), 1000, &rows, &count), KAP_OK);
+    cr_assert_gt(count, 0, "%s", name);
+    for (size_t i = 0; i < count; i++)
+        try_row(node, name, &rows[i]);
+    kap_intake_file_close(&file);
+    kap_mapping_destroy(&mapping);
+    free(text);
+}
+
+Test(examples, every_example_goes_through, .timeout = 60)
+{
+    for (size_t i = 0; i < sizeof examples / sizeof examples[0]; i++) {
+        rig_t *rig = rig_new();
+        kap_actor_t actor = *examples[i].actor;
+        actor.opened = NULL; /* the rig has no member of each type */
+        actor.closing = NULL;
+        actor.rule = NULL;
+        actor.received = NULL;
+        kap_node_t *node = rig_node_open(rig, examples[i].member, &actor, NULL);
+        for (size_t f = 0; examples[i].files[f]; f++) {
+            char path[500];
+            snprintf(path, sizeof path, "%s/services/%s/examples/%s", KAP_TEST_SOURCE_DIR,
+                     examples[i].folder, examples[i].files[f]);
+            try_file(node, actor.columns, path);
+        }
+        rig_destroy(&rig);
+    }
+}
+
+Test(examples, the_decisions_end_their_referrals, .timeout = 60)
+{
+    rig_t *rig = rig_new();
+    rig_broker_start(rig);
+    kap_node_t *sender = rig_node_open(rig, MUNICIPALITY, &kap_municipality, NULL);
+    kap_node_t *bank =
+        rig_node_open(rig, FINNVERA, &kap_finnvera,
+                      "finnvera: { decisions = \"decisions\"; };\nspool: { settle = \"0ms\"; };\n");
+    static const char *const ids[] = {"referral-1", "referral-2", "referral-3"};
+    for (int i = 0; i < 3; i++) {
+        kap_act_result_t sent =
+            rig_act(sender, "refer", "referral", ids[i], "to", "finnvera", "service", "financing",
+                    "time", "2026-01-02", "company", "Kone Oy", BASIS, NULL);
+        cr_assert(sent.accepted, "%s", sent.sentence);
+        rig_until_state(rig, bank, ids[i], "delivered");
+    }
+    char *text = file_text(KAP_TEST_SOURCE_DIR "/services/finnvera/examples/paatokset.csv");
+    drop_file(rig, "decisions/paatokset.csv", text);
+    free(text);
+    drop_until_gone(rig, "decisions/paatokset.csv");
+    for (int i = 0; i < 3; i++)
+        rig_until_state(rig, sender, ids[i], "completed");
+    cr_assert_eq(drop_count(rig, "decisions/refused"), 0);
+    rig_destroy(&rig);
+}
+
+Test(examples, a_new_enterprise_agencys_lines_have_its_columns)
+{
+    static const kap_actor_column_t agency[] = {{"Liikeidea", "need", NULL, ""},
+                                                {"Perustettava yritys", "company", NULL, ""},
+                                                {"Alkava yrittäjä", "person", NULL, ""},
+                                                {NULL}};
+    rig_t *rig = rig_new();
+    kap_node_t *node = rig_node_open(rig, MENTOR, &kap_partner, NULL);
+    try_file(node, agency,
+             KAP_TEST_SOURCE_DIR "/services/partner/examples/siirrot-uusyrityskeskus.jsonl");
+    rig_destroy(&rig);
+}
+
+Test(manual, columns_md_holds_every_column_and_kind)
+{
+    static const char *const rows[][4] = {
+#define KAP_INTAKE_COLUMN(GROUP, FIELD, FI, SV, EN, HELP) {FIELD, FI, EN, HELP},
+#include "intake_columns.def"
+#undef KAP_INTAKE_COLUMN
+    };
+    static const char *const words[] = {
+#define KAP_INTAKE_KIND(NAME, GROUP, VERB, PRESET, WORDS) WORDS,
+#define KAP_INTAKE_ANSWER(GROUP, VERB, WORDS)
+#include "intake_words.def"
+#undef KAP_INTAKE_KIND
+#undef KAP_INTAKE_ANSWER
+    };
+    char *manual = file_text(KAP_TEST_SOURCE_DIR "/services/node/COLUMNS.md");
+    char want[400];
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (rows[i][0][0] == '-')
+            continue;
+        snprintf(want, sizeof want, "\n| %s | %.*s", rows[i][0], (int)strcspn(rows[i][1], "|"),
+                 rows[i][1]);
+        cr_assert(strstr(manual, want), "COLUMNS.md lacks: %s", want);
+        snprintf(want, sizeof want, "| %s |\n", rows[i][3]);
+        cr_assert(strstr(manual, want), "COLUMNS.md lacks: %s", want);
+    }
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        snprintf(want, sizeof want, " | %.*s", (int)strcspn(words[i], "|"), words[i]);
+        cr_assert(strstr(manual, want), "COLUMNS.md lacks: %s", want);
+    }
+    free(manual);
 }

@@ -251,15 +251,31 @@ static int32_t day_reaching(int64_t from_ms, int64_t working_ms, const kap_closu
     return low;
 }
 
-int64_t kap_calendar_add_working_ms(int64_t from_ms, int64_t working_ms,
-                                    const kap_closures_t *closures)
+static int64_t add_working_ms(int64_t from_ms, int64_t working_ms, const kap_closures_t *closures)
 {
-    if (working_ms <= 0)
-        return from_ms;
     int32_t day = day_reaching(from_ms, working_ms, closures);
     int64_t behind = kap_days_start_ms(KAP_ZONE_HELSINKI, day + 1);
     int64_t over = kap_calendar_working_ms(from_ms, behind, closures) - working_ms;
     if (over < 0)
         return KAP_TIME_MAX;
     return behind - (24 - END_HOUR) * KAP_HOUR_MS - over;
+}
+
+/* A batch of events asks the same question again and again (one commit time, one target): the last
+ * answer is kept, a thread each. */
+int64_t kap_calendar_add_working_ms(int64_t from_ms, int64_t working_ms,
+                                    const kap_closures_t *closures)
+{
+    static _Thread_local int64_t last_from_ms, last_working_ms, last_answer; /* 0: none yet */
+
+    if (working_ms <= 0)
+        return from_ms;
+    if (closures != NULL && closures->count > 0)
+        return add_working_ms(from_ms, working_ms, closures);
+    if (from_ms != last_from_ms || working_ms != last_working_ms) {
+        last_answer = add_working_ms(from_ms, working_ms, NULL);
+        last_from_ms = from_ms;
+        last_working_ms = working_ms;
+    }
+    return last_answer;
 }

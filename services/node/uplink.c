@@ -12,6 +12,7 @@
 #include "hash.h"
 #include "log.h"
 #include "mirror.h"
+#include "renumber.h"
 
 #define WINDOW_MAX    16
 #define REQUEST_BYTES (512u * 1024) /* one frame; the protocol's limit is twice that */
@@ -220,8 +221,10 @@ static int mark_behind(kap_work_t *work, kap_line_t *line, mark_t *mark)
 {
     int rc = KAP_OK;
     mark->unhealable = mark->mark + 1 < line->kept;
-    if (mark->unhealable)
-        return KAP_OK;
+    if (mark->unhealable) { /* what is still kept goes under another producer */
+        uint64_t moved;
+        return kap_renumber(work, line->line, line->kept, &moved);
+    }
     KAP_LOG(KAP_LOG_WARN, "receipted_again", KAP_I("line", line->line),
             KAP_I("from", mark->mark + 1), KAP_I("to", line->receipted));
     for (uint64_t seq = mark->mark + 1; rc == KAP_OK && seq <= line->receipted; seq++) {
@@ -280,8 +283,8 @@ static void mark_told(kap_uplink_t *uplink, uint64_t told, const uint8_t *hash)
     if (mark.unhealable) {
         KAP_LOG(KAP_LOG_ERROR, "gap_cannot_be_healed", KAP_I("line", mark.line),
                 KAP_I("mark", told),
-                KAP_S("what", "the broker lacks events that are no longer kept here"));
-        uplink->state.stuck = true;
+                KAP_S("what", "the broker lacks events that are no longer kept here; what is "
+                              "kept goes under a new producer"));
     }
     check_next(uplink);
 }
@@ -388,6 +391,25 @@ static void check_anew(kap_uplink_t *uplink)
 
 /* --- sending --- */
 
+static int conflict_body(kap_work_t *work, void *arg)
+{
+    uint64_t *moved = arg;
+    kap_line_t line;
+    int rc = kap_line_waiting(work->txn, &line);
+    return rc == KAP_OK ? kap_renumber(work, line.line, line.receipted + 1, moved) : rc;
+}
+
+/* Another copy of this store has used our numbers: what has no receipt takes new ones. */
+static void conflict(kap_uplink_t *uplink, const char *word)
+{
+    uint64_t moved = 0;
+    int rc = kap_work_run(uplink->node, conflict_body, &moved);
+    KAP_LOG(KAP_LOG_ERROR, "numbers_taken", KAP_I("renumbered", moved),
+            KAP_S("result", rc == KAP_OK ? "ok" : kap_err_name(rc)),
+            KAP_S("what", "another copy of this store has published; end it"));
+    later(uplink, word);
+}
+
 static void answer_read(kap_uplink_t *uplink, const flight_t *flight, const kap_receipt_t *receipt)
 {
     const char *word = kap_code_name(KAP_LIST_RECEIPT, receipt->status);
@@ -400,8 +422,10 @@ static void answer_read(kap_uplink_t *uplink, const flight_t *flight, const kap_
         uplink->state.checked = false;
         uplink->check_line = 0;
         break;
-    case KAP_RECEIPT_FOREIGN:
     case KAP_RECEIPT_CONFLICT:
+        conflict(uplink, word);
+        break;
+    case KAP_RECEIPT_FOREIGN:
         stuck(uplink, word, kap_span_str("the broker does not take our source"));
         break;
     default:

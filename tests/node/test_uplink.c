@@ -235,3 +235,52 @@ Test(uplink, sends_large_batches_in_several_requests, .timeout = 60)
     is_gapless(rig);
     rig_destroy(&rig);
 }
+
+Test(uplink, numbers_that_another_copy_has_used_are_given_up, .timeout = 60)
+{
+    rig_t *rig = rig_new();
+    rig_broker_start(rig);
+    kap_node_t *node = rig_node_open(rig, MUNICIPALITY, &rig_actor, NULL);
+    tally(node, 1);
+    drained(rig, node, 1);
+    rig_node_close(rig, MUNICIPALITY);
+    rig_store_copy(rig, MUNICIPALITY, "store", "copy");
+    node = rig_node_open(rig, MUNICIPALITY, &rig_actor, NULL);
+    node->line_sure = true; /* as if the mark had been compared before the copy went on */
+    tally(node, 2);
+    tally(node, 3);
+    drained(rig, node, 3);
+    rig_node_close(rig, MUNICIPALITY);
+    rig_store_copy(rig, MUNICIPALITY, "copy", "store");
+    node = rig_node_open(rig, MUNICIPALITY, &rig_actor, NULL);
+    node->line_sure = true;
+    kap_act_result_t r = tally(node, 4);
+    tally(node, 5);
+    tally(node, 6);
+    drained(rig, node, 6);
+    is_gapless(rig);
+    kap_act_fate_t fate;
+    cr_assert_eq(kap_act_fate(node, r.act, &fate), KAP_OK);
+    cr_assert_eq(fate.fate, KAP_FATE_COMMITTED);
+    rig_destroy(&rig);
+}
+
+Test(uplink, a_gap_that_cannot_be_filled_loses_no_waiting_act, .timeout = 60)
+{
+    rig_t *rig = rig_new();
+    rig_broker_start(rig);
+    kap_node_t *node = rig_node_open(rig, MUNICIPALITY, &rig_actor, NULL);
+    kap_txn_t *txn;
+    uint64_t trimmed = 0;
+    for (int i = 1; i <= 10; i++)
+        tally(node, i);
+    drained(rig, node, 10);
+    cr_assert_eq(kap_txn_begin(node->store, KAP_TXN_WRITE, &txn), KAP_OK);
+    cr_assert_eq(kap_outbox_trim(txn, kap_node_now_ms(node) + 1000, 8, &trimmed), KAP_OK);
+    cr_assert_eq(kap_txn_commit(&txn), KAP_OK);
+    rig_broker_restore(rig, 4); /* 5 to 8 are lost on both sides; 9 and 10 are kept here */
+    tally(node, 11);
+    drained(rig, node, 7);
+    is_gapless(rig);
+    rig_destroy(&rig);
+}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "ask.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "access.h"

@@ -280,8 +280,8 @@ static bool repeat(running_t *r, kap_log_walk_t *walk, uint32_t i)
     if (at > e->head.seq) { /* of this very batch */
         const kap_entry_t *entry = &e->entries[at - e->head.seq - 1];
         r->decided[i] = (kap_decided_t){.verdict = entry->verdict,
-                                        .why = {entry->refusal, KAP_F_NONE},
-                                        .state = KAP_STATE_NONE,
+                                        .why = {entry->refusal, entry->field},
+                                        .state = entry->state,
                                         .log_seq = at,
                                         .leaf = entry->leaf};
         return memcmp(entry->content_hash, ev->content_hash, HASH) == 0;

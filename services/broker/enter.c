@@ -204,6 +204,8 @@ const kap_entry_t *kap_engine_enter(kap_engine_t *e, const kap_judge_t *judge, k
                            .committed_at = e->now,
                            .verdict = judged->verdict,
                            .refusal = judged->why.number,
+                           .field = judged->why.field,
+                           .state = judged->state,
                            .source = shown(e, source),
                            .sequence = sequence,
                            .content_hash = hashes,

@@ -14,7 +14,8 @@
 enum {
     BATCH_EVENTS_MAX = 8192, /* a guess: more would only make the first ones wait */
     RESERVE_BYTES = 256 << 20,
-    DISK_BATCHES = 64, /* the disk is looked at so often under load, and at each tick */
+    DISK_BATCHES = 64,  /* the disk is looked at so often under load, and at each tick */
+    READERS_MS = 60000, /* slots of killed readers would hold back pages for ever */
 };
 
 typedef struct waiting {
@@ -47,6 +48,7 @@ struct kap_ledger {
     bool fatal_told;
     /* the ledger thread's */
     uint32_t until_disk;
+    int64_t readers_ms; /* when reader slots were looked at */
     bool full;
 };
 
@@ -139,6 +141,17 @@ static void look_at_disk(kap_ledger_t *l, bool tick)
     pthread_mutex_unlock(&l->mutex);
 }
 
+static void look_at_readers(kap_ledger_t *l)
+{
+    int dead = 0;
+
+    if (kap_monotonic_ms() - l->readers_ms < READERS_MS)
+        return;
+    l->readers_ms = kap_monotonic_ms();
+    if (kap_store_check_readers(l->store, &dead) == KAP_OK && dead > 0)
+        KAP_LOG(KAP_LOG_WARN, "reader_slots_freed", KAP_I("count", dead));
+}
+
 static int grow(kap_ledger_t *l)
 {
     if (l->opts.hold != NULL)
@@ -213,6 +226,7 @@ static bool take_turn(kap_ledger_t *l, turn_t *turn)
     kap_directory_unref(&turn->dir);
     kap_buf_fini(&turn->json);
     look_at_disk(l, turn->tick);
+    look_at_readers(l);
     if (rc == KAP_OK)
         rc = commit(l, turn, w, &more);
     if (rc != KAP_OK) {

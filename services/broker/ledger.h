@@ -74,7 +74,8 @@ typedef struct {
     uint64_t log_seq;
     int64_t committed_at;
     uint8_t verdict;
-    uint16_t refusal;
+    uint16_t refusal, field; /* of kap_refusal_t */
+    int8_t state;            /* refused: of the referral it met; KAP_STATE_NONE: none */
     kap_span_t source;
     uint64_t sequence;
     kap_span_t open, ends, sealed; /* empty: the event has none; a refused one has no open */

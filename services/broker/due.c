@@ -24,6 +24,7 @@ static int make_expired(kap_engine_t *e, const kap_referral_object_t *r, uint64_
     kap_uuid_v8(hash, id);
     kap_event_builder_begin(&builder, KAP_EV_REFERRAL_EXPIRED, kap_span_str(id),
                             kap_span_str(e->source), sequence, at, at);
+    kap_event_builder_set_subject(&builder, r->o.id);
     kap_event_builder_set_span(&builder, KAP_F_REFERRAL, r->o.id);
     kap_event_builder_set_code(&builder, KAP_F_DEADLINE, r->row.r.due_kind);
     kap_event_builder_set_int(&builder, KAP_F_DEADLINE_AT, at);

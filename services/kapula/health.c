@@ -44,8 +44,8 @@ static int unfold(kap_cli_t *cli, const kap_mp_t **root)
     kap_span_t text = kap_mp_get_str(*root, "health");
     if (kap_span_empty(text))
         return 0;
-    if (!told || kap_cli_read_json(cli->arena, text, told) != 0)
-        return KAP_EXIT_REFUSED;
+    if (!told || kap_cli_read_json(cli->arena, text, told) != 0 || told->kind != KAP_MP_MAP)
+        return kap_cli_fail(KAP_EXIT_REFUSED, "a health that cannot be read");
     *root = told;
     return 0;
 }

@@ -12,11 +12,19 @@
 
 enum { LABEL = 22 };
 
+typedef struct {
+    const char *id, *archive;
+} line_t;
+
 static error_t on_option(int key, char *value, struct argp_state *state)
 {
-    const char **id = state->input;
-    if (key == ARGP_KEY_ARG && !*id) {
-        *id = value;
+    line_t *line = state->input;
+    if (key == 'r') {
+        line->archive = value;
+        return 0;
+    }
+    if (key == ARGP_KEY_ARG && !line->id) {
+        line->id = value;
         return 0;
     }
     if (key == ARGP_KEY_NO_ARGS)
@@ -44,16 +52,20 @@ static int ask_local(kap_cli_t *cli, const char *id, int64_t after, const kap_mp
 }
 
 /* The broker tells a referral and a case by different questions. */
-static int ask_broker(kap_cli_t *cli, const char *id, const kap_mp_t **root)
+static int ask_broker(kap_cli_t *cli, const line_t *line, const kap_mp_t **root)
 {
     static const char *const names[] = {"referral", "case"};
     int code = 0;
     for (int i = 0; i < 2; i++) {
         kap_buf_t map;
         kap_buf_init(&map);
-        kap_query_begin(&map, names[i], 1);
+        kap_query_begin(&map, names[i], 1u + (line->archive != NULL));
         kap_mp_put_cstr(&map, "id");
-        kap_mp_put_cstr(&map, id);
+        kap_mp_put_cstr(&map, line->id);
+        if (line->archive) {
+            kap_mp_put_cstr(&map, "region");
+            kap_mp_put_cstr(&map, line->archive);
+        }
         if (i == 0)
             code = kap_cli_ask_quietly(cli, KAP_VERB_QUERY, kap_buf_span(&map), 0, root);
         if (i == 1 || code != 0)
@@ -348,10 +360,11 @@ static void sort_events(kap_shown_list_t *events)
 }
 
 /* The events of every referral of the case; a broker tells none. */
-static int case_events(kap_cli_t *cli, const kap_shown_list_t *rows, kap_shown_list_t *events)
+static int case_events(kap_cli_t *cli, bool local, const kap_shown_list_t *rows,
+                       kap_shown_list_t *events)
 {
     int code = 0;
-    for (uint32_t i = 0; code == 0 && kap_cli_is_local(cli) && i < rows->used; i++) {
+    for (uint32_t i = 0; code == 0 && local && i < rows->used; i++) {
         const kap_mp_t *root;
         char *id = kap_arena_str(cli->arena, kap_mp_get_str(&rows->items[i], "id"));
         if (!id)
@@ -364,7 +377,7 @@ static int case_events(kap_cli_t *cli, const kap_shown_list_t *rows, kap_shown_l
     return code;
 }
 
-static int show_case(kap_cli_t *cli, kap_span_t id, const kap_mp_t *referrals)
+static int show_case(kap_cli_t *cli, bool local, kap_span_t id, const kap_mp_t *referrals)
 {
     static const kap_shown_column_t people[] = {{.key = "id", .tail = true},
                                                 {.key = "created_at", .day = true},
@@ -385,7 +398,7 @@ static int show_case(kap_cli_t *cli, kap_span_t id, const kap_mp_t *referrals)
     kap_mp_t array = kap_shown_array(&rows);
     if (cli->format == KAP_FORMAT_CSV)
         return kap_shown_rows(cli, "referrals", &array, programs);
-    int code = case_events(cli, &rows, &told);
+    int code = case_events(cli, local, &rows, &told);
     kap_mp_t events = kap_shown_array(&told);
     if (code == 0 && cli->format == KAP_FORMAT_JSON) {
         kap_shown_list_t map = {.arena = cli->arena};
@@ -453,7 +466,9 @@ static int show_other(kap_cli_t *cli, const char *id, const kap_mp_t *root)
 
 int kap_cmd_show(kap_cli_t *cli, int argc, char **argv)
 {
-    static const struct argp argp = {NULL,
+    static const struct argp_option options[] = {
+        {"region", 'r', "NAME", 0, "The archive it is in; asked of the broker", 0}, {0}};
+    static const struct argp argp = {options,
                                      on_option,
                                      "REFERRAL|CASE",
                                      "The story of one referral or case: who, what, when. Also by "
@@ -461,20 +476,22 @@ int kap_cmd_show(kap_cli_t *cli, int argc, char **argv)
                                      0,
                                      0,
                                      0};
-    const char *id = NULL;
+    line_t line = {0};
     const kap_mp_t *root;
-    kap_cli_parse(&argp, argc, argv, &id);
+    kap_cli_parse(&argp, argc, argv, &line);
     int code = kap_cli_configure(cli);
+    bool local = code == 0 && kap_cli_is_local(cli) && !line.archive;
+    if (local)
+        code = kap_cli_whole_id(cli, line.id, &line.id);
     if (code == 0)
-        code = kap_cli_whole_id(cli, id, &id);
-    if (code == 0)
-        code = kap_cli_is_local(cli) ? ask_local(cli, id, 0, &root) : ask_broker(cli, id, &root);
+        code = local ? ask_local(cli, line.id, 0, &root) : ask_broker(cli, &line, &root);
     if (code != 0)
         return code;
     const kap_mp_t *of_case = of_kind(kap_mp_get(root, "case"), KAP_MP_ARRAY);
     if (!of_case)
         of_case = of_kind(kap_mp_get(root, "referrals"), KAP_MP_ARRAY);
     if (of_kind(kap_mp_get(root, "referral"), KAP_MP_MAP))
-        return show_referral(cli, id, root);
-    return of_case ? show_case(cli, kap_span_str(id), of_case) : show_other(cli, id, root);
+        return show_referral(cli, line.id, root);
+    return of_case ? show_case(cli, local, kap_span_str(line.id), of_case)
+                   : show_other(cli, line.id, root);
 }

@@ -349,3 +349,16 @@ Test(cli_views, edges_in_json_is_the_brokers_answer)
     has(door_kapula(door, "edges --format csv")->out, ",12,8,1,1,0,0,0,0,0,5,0,8,5400000,92160000,"
                                                       "\r\n");
 }
+
+Test(cli_views, what_lies_in_an_archive_is_asked_of_the_broker)
+{
+    door_answers(door, "referral", "{\"error\": {\"code\": \"request.not_found\"}}");
+    door_answers(door, "case",
+                 "{\"case\": \"case-7\", \"hidden\": 0, \"referrals\": [{\"id\": \"h-1\", "
+                 "\"from\": \"a\", \"to\": \"b\", \"state\": \"accepted\"}]}");
+    const run_t *run = runs("show case-7 --region receipt");
+    cr_expect_str_eq(door_request(door, 0),
+                     "{\"query\":\"referral\",\"id\":\"case-7\",\"region\":\"receipt\"}\n");
+    has(run->out, "h-1");
+    cr_expect_str_eq(door_request(door, 2), ""); /* the node knows no events of it */
+}

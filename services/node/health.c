@@ -57,10 +57,12 @@ int kap_node_health(kap_node_t *node, kap_buf_t *json)
         why_add(&why, "this member is not in the directory");
     if (held)
         why_add(&why, "an arrived event could not be handed on; see the log");
+    kap_buf_printf(json, "{\"ok\":%s,\"why\":[%.*s],\"member\":\"", why.size ? "false" : "true",
+                   KAP_SPAN_ARGS(kap_buf_span(&why)));
+    kap_buf_json_text(json, kap_span_str(node->member));
     kap_buf_printf(json,
-                   "{\"ok\":%s,\"why\":[%.*s],\"member\":\"%s\",\"version\":\"%s\","
+                   "\",\"version\":\"%s\","
                    "\"broker\":{\"up\":%s,\"checked\":%s,\"last_later\":\"%s\"},",
-                   why.size ? "false" : "true", KAP_SPAN_ARGS(kap_buf_span(&why)), node->member,
                    KAP_VERSION, kap_client_is_up(node->client) ? "true" : "false",
                    uplink.checked ? "true" : "false", uplink.last_later);
     kap_buf_printf(json,

@@ -3,8 +3,9 @@
  *
  * Purpose: what this node accepted is here before anybody is told so, and stays here until the
  * broker's receipt lies beside it, then for the kept time, so that a broker restored from a backup
- * can be healed. A row's bytes never change: a resend is byte-identical (SPEC.md, PUBLISH).
- * Owner: the node; everything happens inside a transaction that is lent. It sends nothing.
+ * can be healed. A row's bytes never change (but see renumber.h): a resend is byte-identical
+ * (SPEC.md, PUBLISH). Owner: the node; everything happens inside a transaction that is lent. It
+ * sends nothing.
  *
  * Lines. Events of one producer form a line with gapless sequences from 1. A new line begins with
  * the first event of a store, and when the old one may have been continued elsewhere (the store is

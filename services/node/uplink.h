@@ -9,7 +9,8 @@
  *                             there on are sent again
  *   mark ahead of the line    this store is an old copy: what it holds is sent again (the broker
  *                             answers with the first receipts), new events begin a new line
- * Owner: the node; loop thread only. It never changes a frame and never drops one. */
+ * Numbers that are lost for good (another copy has used them, or the gap cannot be filled any more)
+ * are given up: renumber.h. Owner: the node; loop thread only. It never drops an event. */
 #ifndef KAP_NODE_UPLINK_H
 #define KAP_NODE_UPLINK_H
 

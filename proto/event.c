@@ -18,6 +18,7 @@ typedef struct {
     uint32_t value_count;
     uint32_t seen; /* bits of attributes */
     bool nomem;
+    bool personal; /* a personal identity code stands in what the tables do not name */
 } decoder_t;
 
 static uint16_t refuse(decoder_t *d, uint16_t number, kap_field_t field)
@@ -131,12 +132,20 @@ static bool take_attribute(decoder_t *d, kap_attribute_t attribute, const kap_mp
     return false;
 }
 
+/* A pair that no table names is carried along; what must not be carried is looked for in it too. */
+static void search_unknown(decoder_t *d, const kap_mp_t *key)
+{
+    d->personal =
+        d->personal || kap_personal_code_in_node(key) || kap_personal_code_in_node(key + 1);
+}
+
 static uint16_t read_envelope(decoder_t *d, const kap_mp_t *root)
 {
     int next = 0;
     for (uint32_t i = 0; i < root->count; i++) {
         int at = find_attribute(kap_mp_key(root, i)->s, next);
         if (at < 0) {
+            search_unknown(d, kap_mp_key(root, i));
             continue;
         }
         next = at + 1;
@@ -170,13 +179,14 @@ static uint16_t check_part(kap_span_t part, bool bound, const uint8_t hash[HASH]
 }
 
 /* Fields come in the builder's order as a rule. Puts the nodes of known fields in slots. */
-static void fill_slots(const kap_event_field_row_t *rows, uint32_t count, const kap_mp_t *map,
-                       const kap_mp_t **slots)
+static void fill_slots(decoder_t *d, const kap_event_field_row_t *rows, uint32_t count,
+                       const kap_mp_t *map, const kap_mp_t **slots)
 {
     uint32_t next = 0;
     for (uint32_t i = 0; i < map->count; i++) {
         kap_span_t key = kap_mp_key(map, i)->s;
-        for (uint32_t tried = 0; tried < count; tried++) {
+        uint32_t tried = 0;
+        for (; tried < count; tried++) {
             uint32_t at = next + tried < count ? next + tried : next + tried - count;
             const kap_field_row_t *row = kap_field_row(rows[at].field);
             if (row->wire_size == key.size && memcmp(row->wire, key.data, key.size) == 0) {
@@ -185,6 +195,9 @@ static void fill_slots(const kap_event_field_row_t *rows, uint32_t count, const 
                 break;
             }
         }
+        if (tried == count) {
+            search_unknown(d, kap_mp_key(map, i));
+        }
     }
 }
 
@@ -192,7 +205,7 @@ static uint16_t read_fields(decoder_t *d, const kap_event_field_row_t *rows, uin
                             const kap_mp_t *map)
 {
     const kap_mp_t *slots[KAP_EVENT_VALUES_MAX] = {NULL};
-    fill_slots(rows, count, map, slots);
+    fill_slots(d, rows, count, map, slots);
     for (uint32_t i = 0; i < count; i++) {
         if (!slots[i]) {
             if (rows[i].required) {
@@ -204,6 +217,9 @@ static uint16_t read_fields(decoder_t *d, const kap_event_field_row_t *rows, uin
         uint16_t wrong = kap_value_read(rows[i].field, slots[i], d->arena, value, &d->nomem);
         if (wrong) {
             return refuse(d, wrong, rows[i].field);
+        }
+        if (value->kind == KAP_VALUE_BASIS && kap_personal_code_in_node(slots[i])) {
+            return refuse(d, KAP_REFUSAL_MALFORMED_PERSONAL_ID, rows[i].field);
         }
         value->part = (uint8_t)rows[i].part;
         d->value_count++;
@@ -282,6 +298,7 @@ static void refuse_personal_code(decoder_t *d)
     ev->values = d->values;
     ev->value_count = d->value_count;
     int field = kap_personal_code_in_event(ev);
+    field = field < 0 && d->personal ? KAP_F_NONE : field;
     if (field >= 0) {
         ev->refusal.number = KAP_REFUSAL_MALFORMED_PERSONAL_ID;
         ev->refusal.field = (uint16_t)field;

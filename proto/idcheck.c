@@ -159,7 +159,7 @@ static bool is_binary(kap_field_t field)
 }
 
 /* Texts of a list or map, keys included. The scan bounds the depth (KAP_LIMIT_DEPTH). */
-static bool code_in_node(const kap_mp_t *node)
+bool kap_personal_code_in_node(const kap_mp_t *node)
 {
     if (node->kind == KAP_MP_STR) {
         return kap_personal_code_in(node->s, NULL);
@@ -168,7 +168,7 @@ static bool code_in_node(const kap_mp_t *node)
                      : node->kind == KAP_MP_MAP ? 2 * node->count
                                                 : 0;
     for (uint32_t i = 0; i < count; i++) {
-        if (code_in_node(&node->items[i])) {
+        if (kap_personal_code_in_node(&node->items[i])) {
             return true;
         }
     }
@@ -184,7 +184,7 @@ static bool code_in_value(const kap_value_t *value)
         return kap_personal_code_in(value->basis->statute, NULL) ||
                kap_personal_code_in(value->basis->consent_version, NULL);
     case KAP_VALUE_NODE:
-        return code_in_node(value->node);
+        return kap_personal_code_in_node(value->node);
     default:
         return false;
     }

@@ -20,11 +20,15 @@ bool kap_business_id_ok(kap_span_t id);
  * only looks like one. *where, when given, lends the code found. */
 bool kap_personal_code_in(kap_span_t text, kap_span_t *where);
 
+/* The same in the texts of a node and of everything in it, keys included. */
+bool kap_personal_code_in_node(const kap_mp_t *node);
+
 /* The field of the first value that holds one, -1 when none does: texts, lists and maps,
  * and the texts of a basis. For the clear contents before they are sealed. */
 int kap_personal_code_in_values(const kap_value_t *values, uint32_t count);
 
-/* The same for the open and ends parts of an event; KAP_F_NONE when the envelope holds one. */
+/* The same for what the tables name in the open and ends parts of an event; KAP_F_NONE when the
+ * envelope holds one. (kap_event_decode looks into the rest as well.) */
 int kap_personal_code_in_event(const kap_event_t *ev);
 
 #endif

@@ -376,6 +376,36 @@ Test(event, fields_are_checked_by_the_table)
     cr_expect(kap_span_eq_str(kap_event_span(&ev, KAP_F_REFERRAL), "r1"));
 }
 
+static void personal(kap_buf_t *buf)
+{
+    kap_mp_put_array(buf, 1);
+    kap_mp_put_cstr(buf, "hetu 131052-308T");
+}
+static void data_personal(kap_buf_t *buf)
+{
+    kap_mp_put_map(buf, 2);
+    kap_mp_put_cstr(buf, "of_a_later_version");
+    personal(buf);
+    kap_mp_put_cstr(buf, "referral");
+    kap_mp_put_cstr(buf, "r1");
+}
+static void data_personal_key(kap_buf_t *buf)
+{
+    kap_mp_put_map(buf, 2);
+    kap_mp_put_cstr(buf, "131052-308T");
+    kap_mp_put_nil(buf);
+    kap_mp_put_cstr(buf, "referral");
+    kap_mp_put_cstr(buf, "r1");
+}
+
+Test(event, a_personal_code_is_refused_in_fields_that_nobody_knows_too)
+{
+    const uint16_t bad = KAP_REFUSAL_MALFORMED_PERSONAL_ID;
+    cr_expect_eq(decode_form((form_t){.change = "laterattribute", .value = personal}), bad);
+    cr_expect_eq(decode_form((form_t){.data = data_personal}), bad);
+    cr_expect_eq(decode_form((form_t){.data = data_personal_key}), bad);
+}
+
 Test(event, hostile_open_parts_are_malformed)
 {
     static const struct {

@@ -216,7 +216,8 @@ static int judge_asked(const judging_t *j)
         return refuse(j, KAP_REFUSAL_NOT_ALLOWED_MEMBER, KAP_F_FROM);
     }
     if (j->facts->asked) {
-        return kap_span_eq(span_of(j, KAP_F_TO), j->facts->asked_of)
+        return kap_span_eq(j->facts->publisher, j->facts->asked_by) &&
+                       kap_span_eq(span_of(j, KAP_F_TO), j->facts->asked_of)
                    ? KAP_VERDICT_ALREADY_SO
                    : refuse(j, KAP_REFUSAL_ILLEGAL_STATEMENT_EXISTS, KAP_F_STATEMENT);
     }

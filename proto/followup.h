@@ -17,16 +17,16 @@
 
 /* What the caller found out. Zeroed facts refuse everything. */
 typedef struct {
-    kap_span_t publisher;      /* member that publishes */
-    bool is_coordinator;       /* of the event's region */
-    bool is_operator;          /* may enter tallies of past years for anybody */
-    bool region_known;         /* the event's region exists (statement_given has none) */
-    bool in_region;            /* the publisher acts in it */
-    bool from_known, to_known; /* fields FROM and TO are members; external: needs none */
-    bool item_known;           /* plan_item_reported: the item was set */
-    kap_span_t owner;          /* process_set: its owner so far, empty when it is new */
-    bool asked, given;         /* statement events: it was asked, it was given */
-    kap_span_t asked_of;       /* statement_given: who was asked (field TO then) */
+    kap_span_t publisher;          /* member that publishes */
+    bool is_coordinator;           /* of the event's region */
+    bool is_operator;              /* may enter tallies of past years for anybody */
+    bool region_known;             /* the event's region exists (statement_given has none) */
+    bool in_region;                /* the publisher acts in it */
+    bool from_known, to_known;     /* fields FROM and TO are members; external: needs none */
+    bool item_known;               /* plan_item_reported: the item was set */
+    kap_span_t owner;              /* process_set: its owner so far, empty when it is new */
+    bool asked, given;             /* statement events: it was asked, it was given */
+    kap_span_t asked_by, asked_of; /* statement events: the ends (FROM, TO) of what was asked */
 } kap_followup_facts_t;
 
 /* KAP_VERDICT_ACCEPTED, or _ALREADY_SO for a statement asked or given twice, or _REFUSED

@@ -257,6 +257,10 @@ static int wrong_start(const judging_t *j)
         if (!f->forum_known) {
             return KAP_REFUSAL_ILLEGAL_UNKNOWN_FORUM;
         }
+        if (!kap_span_eq(f->forum_region, span_of(j, KAP_F_REGION))) {
+            return KAP_REFUSAL_MALFORMED_FIELDS_CLASH; /* another region's coordinator is none here
+                                                        */
+        }
         return may_act(j, f->forum_owner) ? KAP_REFUSAL_NONE : KAP_REFUSAL_NOT_ALLOWED_COORDINATOR;
     }
     return f->in_region || f->is_coordinator ? KAP_REFUSAL_NONE : KAP_REFUSAL_NOT_ALLOWED_REGION;
@@ -340,10 +344,10 @@ static bool held_just_so(const judging_t *j, const kap_meeting_t *m)
 static int judge_held(const judging_t *j, kap_meeting_t *m)
 {
     bool unplanned = m->state == KAP_MEETING_NONE;
-    int number = unplanned ? wrong_start(j) : KAP_REFUSAL_NONE;
     if (unplanned && kap_span_empty(span_of(j, KAP_F_REGION))) {
         return refuse(j, KAP_REFUSAL_ILLEGAL_UNKNOWN_MEETING, KAP_F_MEETING);
     }
+    int number = unplanned ? wrong_start(j) : KAP_REFUSAL_NONE;
     if (number != KAP_REFUSAL_NONE) {
         return refuse(j, number, KAP_F_NONE);
     }
@@ -510,7 +514,8 @@ static int judge_done(const judging_t *j, kap_action_t *a)
     if (!a->agreed) {
         return refuse(j, KAP_REFUSAL_ILLEGAL_UNKNOWN_ACTION, KAP_F_ACTION);
     }
-    if (!may_act(j, a->owner) && !may_act(j, a->member) && !may_act(j, j->facts->meeting_owner)) {
+    if (!may_act(j, a->owner) && !may_act(j, a->member) && !may_act(j, j->facts->meeting_owner) &&
+        !may_act(j, j->facts->forum_owner)) {
         return refuse(j, KAP_REFUSAL_NOT_ALLOWED_COORDINATOR, KAP_F_NONE);
     }
     if (a->done) {

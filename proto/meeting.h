@@ -76,7 +76,7 @@ typedef struct {
     bool in_region;       /* the publisher acts in that region */
     bool region_known;    /* the event names a region that exists */
     bool forum_known;     /* the event names a forum that was set */
-    kap_span_t forum_owner;
+    kap_span_t forum_owner, forum_region;
     bool meeting_known; /* action_agreed: its meeting */
     kap_span_t meeting_owner, meeting_region;
 } kap_meeting_facts_t;

@@ -374,6 +374,20 @@ static int wrong_region(const judging_t *g)
     return kap_directory_region(g->j->dir, region) != NULL ? 0 : KAP_REFUSAL_ILLEGAL_REGION_UNKNOWN;
 }
 
+/* A refusal names the state to those only who may know it: the ends and the operator. */
+static bool knows_state(const judging_t *g, const kap_referral_t *s)
+{
+    return as(g, KAP_AS_OPERATOR | KAP_AS_SPEAKER | KAP_AS_BROKER) ||
+           kap_span_eq(g->publisher, s->from) || kap_span_eq(g->publisher, s->to);
+}
+
+/* What is shared goes to a member: nobody else has a stream to read it in. */
+static bool shares_with_nobody(const judging_t *g)
+{
+    return g->ev->type == KAP_EV_REFERRAL_SHARED && g->j->scope == 0 &&
+           member(g, span_of(g, KAP_F_WITH)) == NULL;
+}
+
 static void judge_referral(judging_t *g)
 {
     bool creates = g->ev->type == KAP_EV_REFERRAL_CREATED;
@@ -385,7 +399,6 @@ static void judge_referral(judging_t *g)
     if (r == NULL)
         return;
     kap_referral_t *s = &r->row.r;
-    g->out->state = s->state;
     int why = creates ? wrong_region(g) : r->o.known ? 0 : KAP_REFUSAL_ILLEGAL_UNKNOWN_REFERRAL;
     if (why != 0) {
         refuse(g, why, KAP_F_NONE);
@@ -398,6 +411,12 @@ static void judge_referral(judging_t *g)
                                  .archive = g->j->scope != 0};
     if (!may(g, &access))
         return;
+    if (knows_state(g, s))
+        g->out->state = s->state;
+    if (shares_with_nobody(g)) {
+        refuse(g, KAP_REFUSAL_ILLEGAL_UNKNOWN_MEMBER, KAP_F_WITH);
+        return;
+    }
     referral_facts(g, r, to, &facts);
     kap_book_guard(g->j->book, &r->o);
     g->out->verdict = (uint8_t)kap_referral_judge(r->o.known ? s : NULL, g->ev, &facts, g->j->now,
@@ -515,6 +534,7 @@ static void judge_meeting(judging_t *g)
     meeting_facts(g, region, &facts);
     facts.forum_known = has_forum;
     facts.forum_owner = has_forum ? f->forum.owner : nothing;
+    facts.forum_region = has_forum ? f->forum.region : nothing;
     kap_book_guard(book, &m->o);
     g->out->verdict = (uint8_t)kap_meeting_judge(m->o.known ? &m->meeting : NULL, g->ev, &facts,
                                                  g->j->now, &m->meeting, &fx, &g->out->why);
@@ -540,16 +560,22 @@ static void judge_action(judging_t *g)
     kap_span_t meeting_id = a->o.known ? a->action.meeting : span_of(g, KAP_F_MEETING);
     kap_meeting_object_t *m = meeting_id.size > 0 ? kap_book_meeting(book, meeting_id) : NULL;
     bool known = m != NULL && m->o.known;
+    kap_forum_object_t *f =
+        known && m->meeting.forum.size > 0 ? kap_book_forum(book, m->meeting.forum) : NULL;
     kap_span_t region = known ? m->meeting.region : nothing;
-    kap_span_t owner = known ? m->meeting.owner : nothing;
+    kap_span_t forum_owner = f != NULL && f->o.known ? f->forum.owner : nothing;
+    kap_span_t meeting_owner = known ? m->meeting.owner : nothing;
+    bool owns_forum = kap_span_eq(g->publisher, forum_owner);
     kap_span_t named = a->o.known ? a->action.member : span_of(g, KAP_F_MEMBER);
-    kap_access_facts_t access = {.region = region, .owner = owner, .named = named};
+    kap_access_facts_t access = {
+        .region = region, .owner = owns_forum ? forum_owner : meeting_owner, .named = named};
     if (!may(g, &access))
         return;
     meeting_facts(g, region, &facts);
     facts.meeting_known = known;
-    facts.meeting_owner = owner;
+    facts.meeting_owner = meeting_owner;
     facts.meeting_region = region;
+    facts.forum_owner = forum_owner;
     kap_book_guard(book, &a->o);
     g->out->verdict = (uint8_t)kap_action_judge(a->o.known ? &a->action : NULL, g->ev, &facts,
                                                 g->j->now, &a->action, &fx, &g->out->why);
@@ -607,6 +633,7 @@ static void followup_facts(judging_t *g, kap_span_t region, const kap_latest_obj
     if (asked != NULL) {
         f->asked = asked->o.known;
         f->given = asked->latest.given;
+        f->asked_by = asked->latest.from;
         f->asked_of = asked->latest.to;
     }
     if (g->ev->type == KAP_EV_PLAN_ITEM_REPORTED) {

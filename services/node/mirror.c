@@ -289,6 +289,24 @@ static void referral_facts(kap_work_t *work, const kap_referral_t *before, const
     facts->closures = recipient ? recipient->closures : NULL;
 }
 
+/* What is known of a forum. It may be another node's, seen in the region's stream only: let it
+ * pass. */
+static int forum_facts(kap_work_t *work, kap_span_t forum, const kap_event_t *event,
+                       kap_meeting_facts_t *facts)
+{
+    row_t row;
+    if (forum.size == 0 || forum.size > KAP_LIMIT_ID_BYTES)
+        return KAP_OK;
+    int rc = row_load(work, KAP_TABLE_FORUMS, forum, &row);
+    if (rc != KAP_OK)
+        return rc;
+    const state_t *now = row_now(&row);
+    facts->forum_known = true;
+    facts->forum_owner = now ? now->forum.owner : facts->publisher;
+    facts->forum_region = now ? now->forum.region : kap_event_span(event, KAP_F_REGION);
+    return KAP_OK;
+}
+
 static int meeting_facts(kap_work_t *work, kap_node_table_t table, const state_t *before,
                          const kap_event_t *event, kap_meeting_facts_t *facts)
 {
@@ -299,15 +317,6 @@ static int meeting_facts(kap_work_t *work, kap_node_table_t table, const state_t
     kap_span_t forum = kap_event_span(event, KAP_F_FORUM);
     if (table == KAP_TABLE_MEETINGS && before && kap_span_empty(forum))
         forum = before->meeting.forum;
-    if (table != KAP_TABLE_FORUMS && forum.size && forum.size <= KAP_LIMIT_ID_BYTES) {
-        int rc = row_load(work, KAP_TABLE_FORUMS, forum, &row);
-        if (rc != KAP_OK)
-            return rc;
-        const state_t *now = row_now(&row);
-        /* A forum may be another node's, seen in the region's stream only: let it pass. */
-        facts->forum_known = true;
-        facts->forum_owner = now ? now->forum.owner : facts->publisher;
-    }
     kap_span_t region_id = region_of(table, before, event);
     kap_span_t meeting = kap_event_span(event, KAP_F_MEETING);
     if (table == KAP_TABLE_ACTIONS && meeting.size && meeting.size <= KAP_LIMIT_ID_BYTES) {
@@ -318,6 +327,7 @@ static int meeting_facts(kap_work_t *work, kap_node_table_t table, const state_t
         facts->meeting_known = now != NULL;
         facts->meeting_owner = now ? now->meeting.owner : kap_span(NULL, 0);
         facts->meeting_region = now ? now->meeting.region : kap_span(NULL, 0);
+        forum = now ? now->meeting.forum : forum;
         if (kap_span_empty(region_id) && now)
             region_id = now->meeting.region;
     }
@@ -325,7 +335,7 @@ static int meeting_facts(kap_work_t *work, kap_node_table_t table, const state_t
     facts->is_coordinator = publisher && region && kap_member_coordinates(publisher, region);
     facts->region_known = region != NULL;
     facts->in_region = publisher && region && kap_member_serves_region(publisher, region);
-    return KAP_OK;
+    return table == KAP_TABLE_FORUMS ? KAP_OK : forum_facts(work, forum, event, facts);
 }
 
 /* For what the broker has decided: every fact says yes, but for who it was. */
@@ -361,9 +371,9 @@ static int judge_followup(kap_work_t *work, const kap_event_t *event, kap_refusa
     facts.from_known = from != NULL;
     facts.to_known = to != NULL || kap_referral_is_external(to_id);
     facts.item_known = true; /* it may be another member's, unseen here */
-    kap_span_t statement = kap_event_span(event, KAP_F_STATEMENT), asker;
+    kap_span_t statement = kap_event_span(event, KAP_F_STATEMENT);
     if (statement.size && statement.size <= KAP_LIMIT_ID_BYTES)
-        facts.asked = kap_mirror_statement(work->txn, statement, &asker, &facts.asked_of,
+        facts.asked = kap_mirror_statement(work->txn, statement, &facts.asked_by, &facts.asked_of,
                                            &facts.given) == KAP_OK;
     kap_effects_t fx;
     memset(&fx, 0, sizeof fx);

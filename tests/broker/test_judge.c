@@ -145,6 +145,47 @@ BOTH(a_refusal_is_logged_without_its_body_and_uses_the_number)
     kap_txn_abort(&txn);
 }
 
+BOTH(a_refusal_tells_the_state_to_those_only_who_may_know_it)
+{
+    desk_created(d, "a", "r1", "c1", "a", "b", "mikkeli", NULL);
+    cr_assert_eq(desk_said(d), 0);
+    desk_referral(d, "c", KAP_EV_REFERRAL_ACCEPTED, "r1");
+    cr_assert_eq(desk_said(d), KAP_REFUSAL_NOT_ALLOWED_RECIPIENT);
+    cr_assert_eq(desk_decided(d, 0)->state, KAP_STATE_NONE);
+    desk_created(d, "c", "r1", "c1", "c", "d", "mikkeli", NULL);
+    cr_assert_eq(desk_said(d), KAP_REFUSAL_ILLEGAL_REFERRAL_EXISTS);
+    cr_assert_eq(desk_decided(d, 0)->state, KAP_STATE_NONE);
+    desk_referral(d, "b", KAP_EV_REFERRAL_RESUMED, "r1");
+    cr_assert_eq(desk_said(d), KAP_REFUSAL_ILLEGAL_STATE);
+    cr_assert_eq(desk_decided(d, 0)->state, KAP_STATE_CREATED);
+    desk_referral(d, "a", KAP_EV_REFERRAL_ANSWER_RECEIVED, "r1");
+    cr_assert_eq(desk_said(d), KAP_REFUSAL_ILLEGAL_NOTHING_TO_ANSWER);
+    cr_assert_eq(desk_decided(d, 0)->state, KAP_STATE_CREATED);
+}
+
+static void share(desk_t *d, const char *with)
+{
+    static const kap_basis_t basis = {
+        .disclosure = KAP_DISCLOSURE_NOT_SECRET, .gdpr = 0, .consent_how = -1};
+
+    desk_referral(d, "a", KAP_EV_REFERRAL_SHARED, "r1");
+    desk_span(d, KAP_F_WITH, with);
+    kap_event_builder_set_basis(&d->builder, &basis);
+}
+
+BOTH(what_is_shared_goes_to_a_present_member)
+{
+    desk_created(d, "a", "r1", "c1", "a", "b", "mikkeli", NULL);
+    cr_assert_eq(desk_said(d), 0);
+    share(d, "nobody");
+    cr_assert_eq(desk_said(d), KAP_REFUSAL_ILLEGAL_UNKNOWN_MEMBER);
+    cr_assert_eq(d->last->entries[0].place_count, 0);
+    share(d, "c");
+    cr_assert_eq(desk_said(d), 0);
+    cr_assert_eq(d->last->entries[0].place_count, 4);
+    cr_assert(kap_span_eq_str(d->last->entries[0].places[3].stream, "member/c"));
+}
+
 static void redirect(desk_t *d, const char *child_parent)
 {
     desk_referral(d, "b", KAP_EV_REFERRAL_REDIRECTED, "r1");
@@ -362,6 +403,48 @@ BOTH(a_meeting_is_planned_and_held)
     cr_assert_eq(kap_rows_meeting(txn, KAP_SPAN("m1"), &m), KAP_OK);
     cr_assert_eq(m.state, KAP_MEETING_HELD);
     kap_txn_abort(&txn);
+}
+
+static void set_forum(desk_t *d, const char *source, const char *owner)
+{
+    desk_event(d, source, KAP_EV_FORUM_SET, d->now);
+    desk_span(d, KAP_F_FORUM, "f1");
+    desk_span(d, KAP_F_FORUM_KIND, "working_group");
+    desk_span(d, KAP_F_REGION, "mikkeli");
+    desk_span(d, KAP_F_OWNER, owner);
+    cr_assert_eq(desk_said(d), 0);
+}
+
+static void plan(desk_t *d, const char *source, const char *meeting, const char *region)
+{
+    desk_event(d, source, KAP_EV_MEETING_PLANNED, d->now);
+    desk_span(d, KAP_F_MEETING, meeting);
+    desk_span(d, KAP_F_REGION, region);
+    desk_span(d, KAP_F_FORUM, "f1");
+    desk_int(d, KAP_F_STARTS_AT, d->now + KAP_DAY_MS);
+}
+
+BOTH(a_speaker_of_another_region_plans_no_meeting_of_a_forum)
+{
+    set_forum(d, "a", "a");
+    plan(d, "drv", "m1", "bench");
+    cr_assert_eq(desk_said(d), KAP_REFUSAL_MALFORMED_FIELDS_CLASH);
+    plan(d, "drv", "m1", "mikkeli");
+    cr_assert_eq(desk_said(d), KAP_REFUSAL_NOT_ALLOWED_REGION);
+}
+
+BOTH(the_owner_of_a_forum_notes_what_its_meetings_agreed_on)
+{
+    set_forum(d, "a", "b");
+    plan(d, "a", "m1", "mikkeli"); /* the coordinator */
+    cr_assert_eq(desk_said(d), 0);
+    for (int i = 0; i < 2; i++) {
+        desk_event(d, i == 0 ? "c" : "b", KAP_EV_ACTION_AGREED, d->now);
+        desk_span(d, KAP_F_ACTION, "x1");
+        desk_span(d, KAP_F_MEETING, "m1");
+        desk_span(d, KAP_F_WHAT, "kierros");
+        cr_assert_eq(desk_said(d), i == 0 ? KAP_REFUSAL_NOT_ALLOWED_COORDINATOR : 0);
+    }
 }
 
 BOTH(while_the_disk_is_full_it_says_later)

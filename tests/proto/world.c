@@ -241,6 +241,7 @@ static void meeting_facts(world_t *world, kap_span_t who, const kap_event_t *ev,
     facts->publisher = who;
     facts->forum_known = world_forum(world, forum, &f);
     facts->forum_owner = facts->forum_known ? f.owner : kap_span("", 0);
+    facts->forum_region = facts->forum_known ? f.region : kap_span("", 0);
     facts->region_known = world_region(world, region) != NULL;
     facts->is_coordinator = coordinates(publisher, region);
     facts->in_region = acts_in(publisher, region);
@@ -331,6 +332,7 @@ static void publish_followup(world_t *world, kap_span_t who, const kap_event_t *
         .to_known = world_member(world, kap_event_span(ev, KAP_F_TO)) != NULL,
         .item_known = item != NULL,
         .asked = asked != NULL && !kap_span_empty(statement),
+        .asked_by = latest ? latest->bytes : kap_span("", 0),
         .asked_of = asked ? asked->bytes : kap_span("", 0),
         .given = ev->type == KAP_EV_STATEMENT_GIVEN && latest != NULL,
         .owner = ev->type == KAP_EV_PROCESS_SET && latest ? latest->bytes : kap_span("", 0),

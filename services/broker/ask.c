@@ -228,8 +228,11 @@ static void put_referral(kap_buf_t *out, kap_span_t id, const kap_referral_t *r,
     put_pairs(out, &p);
 }
 
-static bool is_end(const kap_ask_t *ask, kap_span_t from, kap_span_t to)
+/* May the asker see all of a referral? An archive's actors have no keys: it is the operator's. */
+static bool is_end(const kap_ask_t *ask, bool archive, kap_span_t from, kap_span_t to)
 {
+    if (archive)
+        return kap_may_operate(ask->who);
     return ask->who->roles & KAP_ROLE_NODE &&
            (kap_span_eq(from, ask->who->id) || kap_span_eq(to, ask->who->id));
 }
@@ -257,8 +260,8 @@ static int ask_referral(kap_ask_t *ask, kap_txn_t *txn)
         return refuse(ask, KAP_REFUSAL_REQUEST_NOT_FOUND, NULL);
     if (rc != KAP_OK)
         return rc;
-    bool ends = archive || is_end(ask, row.r.from, row.r.to);
-    if (!ends && kap_may_see(ask->dir, ask->who, row.r.region, archive) != KAP_SEE_FULL)
+    bool ends = is_end(ask, archive, row.r.from, row.r.to);
+    if (!ends && (archive || kap_may_see(ask->dir, ask->who, row.r.region, false) != KAP_SEE_FULL))
         return refuse(ask, KAP_REFUSAL_REQUEST_NOT_FOUND, NULL);
     rc = begin(ask, txn, 1);
     kap_mp_put_cstr(&ask->out, "referral");
@@ -297,7 +300,7 @@ static int ask_case(kap_ask_t *ask, kap_txn_t *txn)
         return rc == KAP_E_NOTFOUND ? refuse(ask, KAP_REFUSAL_REQUEST_NOT_FOUND, NULL) : rc;
     for (uint32_t i = 0; i < c.count; i++) {
         const kap_case_node_t *node = &c.nodes[i];
-        if (!archive && !is_end(ask, node->from, node->to))
+        if (!is_end(ask, archive, node->from, node->to))
             continue;
         put_node(&list, &c, node, node->parent != KAP_CASE_NO_PARENT);
         shown++;
@@ -450,6 +453,16 @@ void kap_ask_fini(kap_ask_t *ask)
     kap_arena_destroy(&ask->arena);
     if (ask->dir)
         kap_directory_unref(&ask->dir);
+}
+
+void kap_ask_renew(kap_ask_t *ask, kap_directory_t *dir, const kap_member_t *who)
+{
+    kap_directory_t *old = ask->dir;
+    ask->dir = kap_directory_ref(dir);
+    ask->who = who;
+    ask->refusal = 0;
+    ask->why = NULL;
+    kap_directory_unref(&old);
 }
 
 static bool id_fits(kap_span_t id)

@@ -34,6 +34,9 @@ int kap_ask_init(kap_ask_t *ask, kap_directory_t *dir, const kap_member_t *who, 
                  const char **why);
 void kap_ask_fini(kap_ask_t *ask);
 
+/* Another directory is in force, and `who` is the asker in it. */
+void kap_ask_renew(kap_ask_t *ask, kap_directory_t *dir, const kap_member_t *who);
+
 /* What can be said before the store is asked: 0, or the refusal with *why. */
 uint16_t kap_ask_allowed(const kap_ask_t *ask, const char **why);
 

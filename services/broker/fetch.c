@@ -295,11 +295,23 @@ static void refuse(fetch_t *f, uint16_t refusal)
 
 /* --- waiting --- */
 
+/* A waiting request looks at everything anew: who asks, what may be read, what is there. */
+static void run_again(fetch_t *f)
+{
+    unlist(f);
+    f->fetcher->counts.waiting--;
+    f->phase = RUNNING;
+    rewind_run(f);
+    run(f);
+}
+
 static void on_wait_over(void *arg)
 {
     fetch_t *f = arg;
-    if (f->phase == WAITING)
-        answer(f);
+    if (f->phase != WAITING)
+        return;
+    f->wait_until = kap_monotonic_ms(); /* whatever the timer's clock says */
+    run_again(f);
 }
 
 static void wait(fetch_t *f, int64_t left_ms)
@@ -749,13 +761,8 @@ void kap_fetcher_recheck(kap_fetcher_t *fetcher)
 {
     for (fetch_t *f = fetcher->all, *next; f; f = next) {
         next = f->next;
-        if (f->phase != WAITING)
-            continue;
-        unlist(f);
-        fetcher->counts.waiting--;
-        f->phase = RUNNING;
-        rewind_run(f);
-        run(f);
+        if (f->phase == WAITING)
+            run_again(f);
     }
 }
 

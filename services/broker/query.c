@@ -93,15 +93,38 @@ static int on_step(kap_work_t *work, kap_txn_t *txn)
     return kap_ask_store(&((waiting_t *)work)->ask, txn);
 }
 
+/* The key and its rights, asked of the directory in force; false: refused. *changed: it is another
+ * directory than the one the ask was made with. */
+static bool still_may(waiting_t *w, bool *changed)
+{
+    const kap_query_host_t *host = &w->queries->host;
+    kap_directory_t *dir = kap_live_now(host->live);
+    const kap_member_t *who = host->who(host->arg, w->key);
+    const char *why = NULL;
+    if (!who || !kap_span_eq(who->id, w->ask.who->id)) {
+        refuse(w, KAP_REFUSAL_NOT_ALLOWED_KEY, NULL);
+        return false;
+    }
+    *changed = dir != w->ask.dir;
+    if (!*changed)
+        return true;
+    kap_ask_renew(&w->ask, dir, who);
+    uint16_t refusal = kap_ask_allowed(&w->ask, &why);
+    if (refusal)
+        refuse(w, refusal, why);
+    return refusal == 0;
+}
+
 static void on_done(kap_work_t *work, int rc)
 {
     waiting_t *w = (waiting_t *)work;
-    const kap_query_host_t *host = &w->queries->host;
-    const kap_member_t *who = host->who(host->arg, w->key);
+    bool changed;
     if (rc == KAP_E_CLOSED) {
         free_waiting(w);
-    } else if (!who || !kap_span_eq(who->id, w->ask.who->id)) {
-        refuse(w, KAP_REFUSAL_NOT_ALLOWED_KEY, NULL);
+    } else if (!still_may(w, &changed)) {
+        return;
+    } else if (changed && w->ask.query.query != KAP_QUERY_AUDIT) {
+        kap_reader_submit(w->queries->host.reader, &w->work); /* what may be seen has changed */
     } else if (rc != KAP_OK) {
         KAP_LOG(KAP_LOG_ERROR, "query_failed", KAP_S("error", kap_err_text(rc)));
         refuse(w, KAP_REFUSAL_REQUEST_RECOVERING, NULL);
@@ -150,6 +173,9 @@ static void answer_here(waiting_t *w)
 /* The position is reached: the answer is made. */
 static void go(waiting_t *w)
 {
+    bool changed;
+    if (!still_may(w, &changed))
+        return;
     if (where_of[w->ask.query.query] == LOOP) {
         answer_here(w);
         return;

@@ -171,12 +171,58 @@ Test(query, refuses_what_it_does_not_know_and_whom_it_does_not_serve)
     cr_expect_eq(refusal(&te, "archive", NULL, NULL), KAP_REFUSAL_REQUEST_PARAMETER);
 }
 
-static kap_header_t ask_at(asker_t *asker, uint64_t min_seq, uint32_t wait_ms)
+/* op imports one referral, r-1 of Resource 1 and Resource 2, into the archive "receipt". */
+static void import_one(void)
+{
+    static const uint8_t digest[32] = {7};
+    kap_buf_t bins = {0}, open = {0}, ends = {0};
+    kap_event_builder_t b;
+    kap_receipt_t receipt;
+    kap_event_builder_begin(&b, KAP_EV_ARCHIVE_OPENED, KAP_SPAN("o-1"), KAP_SPAN("op/i1"), 1, 0, 0);
+    kap_event_builder_set_span(&b, KAP_F_REGION, KAP_SPAN("receipt"));
+    kap_event_builder_set_span(&b, KAP_F_ATTRIBUTE, KAP_SPAN("org:resource"));
+    kap_event_builder_set_span(&b, KAP_F_OPTIONS, KAP_SPAN("none"));
+    kap_event_builder_set_span(&b, KAP_F_DIGEST, kap_span(digest, sizeof digest));
+    cr_assert_eq(kap_event_builder_finish(&b, digest, (kap_span_t){0}, &open, &ends), KAP_OK);
+    kap_bin_put(&bins, kap_buf_span(&open));
+    kap_bin_put(&bins, kap_buf_span(&ends));
+    kap_bin_put(&bins, (kap_span_t){0});
+    event_bins(&bins, "op/i1", 2, KAP_EV_REFERRAL_CREATED, "r-1", "Resource 1", "Resource 2",
+               "receipt");
+    asker_publish(&op, "op/i1", 1, 2, kap_buf_span(&bins), &receipt);
+    cr_assert_eq(receipt.verdict_count, 2);
+    cr_assert_eq(receipt.verdicts[1].verdict, KAP_VERDICT_ACCEPTED);
+    kap_buf_fini(&bins);
+    kap_buf_fini(&open);
+    kap_buf_fini(&ends);
+}
+
+Test(query, an_archive_shows_its_figures_to_everybody_and_its_cases_to_the_operator)
+{
+    kap_answer_t answer;
+    import_one();
+    asker_query(&other, "edges", &answer, "region", "receipt", NULL);
+    cr_expect_eq(kap_mp_get_int(answer.root, "n", -1), 1);
+    cr_expect_eq(refusal(&other, "archive", "name", "receipt"), 0);
+    asker_t *askers[] = {&op, &other, &reader};
+    for (size_t i = 0; i < 3; i++) {
+        uint16_t expected = i == 0 ? 0 : KAP_REFUSAL_REQUEST_NOT_FOUND;
+        asker_query(askers[i], "referral", &answer, "id", "r-1", "region", "receipt", NULL);
+        cr_expect_eq(answer.refusal, expected);
+        asker_query(askers[i], "case", &answer, "id", "case-r-1", "region", "receipt", NULL);
+        cr_expect_eq(answer.refusal, expected);
+    }
+    cr_expect_eq(refusal(&op, "referral", "id", "r-1"), KAP_REFUSAL_REQUEST_NOT_FOUND,
+                 "an archive's ids are its own");
+}
+
+static kap_header_t ask_later(asker_t *asker, const char *name, const char *key, const char *value,
+                              uint64_t min_seq, uint32_t wait_ms)
 {
     kap_buf_t map = {0}, bin = {0};
-    kap_query_begin(&map, "mark", 3);
-    kap_mp_put_cstr(&map, "source");
-    kap_mp_put_cstr(&map, "kunta/p1");
+    kap_query_begin(&map, name, 3);
+    kap_mp_put_cstr(&map, key);
+    kap_mp_put_cstr(&map, value);
     kap_mp_put_cstr(&map, "min_seq");
     kap_mp_put_uint(&map, min_seq);
     kap_mp_put_cstr(&map, "wait_ms");
@@ -188,6 +234,11 @@ static kap_header_t ask_at(asker_t *asker, uint64_t min_seq, uint32_t wait_ms)
     kap_buf_fini(&map);
     kap_buf_fini(&bin);
     return header;
+}
+
+static kap_header_t ask_at(asker_t *asker, uint64_t min_seq, uint32_t wait_ms)
+{
+    return ask_later(asker, "mark", "source", "kunta/p1", min_seq, wait_ms);
 }
 
 Test(query, min_seq_waits_for_a_position_and_no_longer_than_it_was_told)
@@ -202,6 +253,32 @@ Test(query, min_seq_waits_for_a_position_and_no_longer_than_it_was_told)
     cr_expect_eq(asker_error(&op, &header), KAP_REFUSAL_REQUEST_TIMEOUT);
     header = ask_at(&op, 100, 0);
     cr_expect_eq(asker_error(&op, &header), KAP_REFUSAL_REQUEST_TIMEOUT);
+}
+
+/* Puts the directory with what was changed in the world in force. */
+static void rewrite(void)
+{
+    kap_buf_t json = {0};
+    world_json(&scene.world, &json);
+    broker_directory(&scene.broker, kap_buf_cstr(&json), "directory_swapped");
+    kap_buf_fini(&json);
+}
+
+Test(query, what_waited_is_answered_with_the_rights_of_that_moment)
+{
+    kap_header_t key = ask_later(&te, "directory", "id", "", 2, 20000);
+    kap_header_t role = ask_later(&reader, "referral", "id", "r-1", 2, 20000);
+    kap_header_t left = ask_later(&kunta, "referral", "id", "r-1", 2, 20000);
+    kap_header_t answer;
+    asker_refer(&kunta, 1, 1);
+    world_member(&scene.world, "te")->left_out = true;
+    world_member(&scene.world, "reader")->roles = "\"ministry\"";
+    rewrite();
+    asker_tell(&kunta, "kunta/p1", 2, KAP_EV_REFERRAL_NOTED, "r-1");
+    cr_expect_eq(asker_error(&te, &key), KAP_REFUSAL_NOT_ALLOWED_KEY);
+    cr_expect_eq(asker_error(&reader, &role), KAP_REFUSAL_REQUEST_NOT_FOUND);
+    cr_assert_not_null(asker_answer(&kunta, &left, ASKER_PATIENCE_MS, &answer));
+    cr_expect_eq(answer.verb, KAP_VERB_ANSWER);
 }
 
 Test(query, a_member_has_sixty_four_queries_and_no_sixty_fifth)

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <lmdb.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +17,8 @@
 
 typedef struct {
     MDB_env *mdb;
-    int lock; /* held while the store is open for writing */
+    pthread_mutex_t map; /* usage may be asked in any thread; a growing map moves under it */
+    int lock;            /* held while the store is open for writing */
     unsigned tables;
     MDB_dbi dbi[KAP_STORE_TABLES_MAX + 1];
     char path[PATH_MAX];
@@ -85,6 +87,7 @@ static void env_close(void *arg)
         mdb_env_close(env->mdb);
     if (env->lock >= 0)
         close(env->lock);
+    pthread_mutex_destroy(&env->map);
     free(env);
 }
 
@@ -170,6 +173,7 @@ static int env_open(const kap_store_opts_t *opts, const char *const *tables, voi
     if (env == NULL)
         return KAP_E_NOMEM;
     env->lock = -1;
+    pthread_mutex_init(&env->map, NULL);
     if ((size_t)snprintf(env->path, sizeof env->path, "%s", opts->path) >= sizeof env->path)
         rc = KAP_E_INVALID;
     if (rc == KAP_OK && !opts->read_only) {
@@ -191,9 +195,13 @@ static int env_grow(void *arg)
 {
     env_t *env = arg;
     MDB_envinfo info;
-    int rc = mdb_env_info(env->mdb, &info);
 
-    return translate(rc != 0 ? rc : mdb_env_set_mapsize(env->mdb, info.me_mapsize * 2));
+    pthread_mutex_lock(&env->map);
+    int rc = mdb_env_info(env->mdb, &info);
+    if (rc == 0)
+        rc = mdb_env_set_mapsize(env->mdb, info.me_mapsize * 2);
+    pthread_mutex_unlock(&env->map);
+    return translate(rc);
 }
 
 static int env_usage(void *arg, uint64_t *used_bytes, uint64_t *map_bytes)
@@ -201,10 +209,12 @@ static int env_usage(void *arg, uint64_t *used_bytes, uint64_t *map_bytes)
     env_t *env = arg;
     MDB_envinfo info;
     MDB_stat stat;
-    int rc = mdb_env_info(env->mdb, &info);
 
+    pthread_mutex_lock(&env->map);
+    int rc = mdb_env_info(env->mdb, &info);
     if (rc == 0)
         rc = mdb_env_stat(env->mdb, &stat);
+    pthread_mutex_unlock(&env->map);
     if (rc != 0)
         return translate(rc);
     *used_bytes = (uint64_t)(info.me_last_pgno + 1) * stat.ms_psize;

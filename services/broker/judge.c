@@ -409,10 +409,11 @@ static void judge_referral(judging_t *g)
                                  .to = to,
                                  .region = creates ? span_of(g, KAP_F_REGION) : s->region,
                                  .archive = g->j->scope != 0};
-    if (!may(g, &access))
-        return;
+    bool allowed = may(g, &access);
     if (knows_state(g, s))
         g->out->state = s->state;
+    if (!allowed)
+        return;
     if (shares_with_nobody(g)) {
         refuse(g, KAP_REFUSAL_ILLEGAL_UNKNOWN_MEMBER, KAP_F_WITH);
         return;

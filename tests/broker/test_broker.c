@@ -378,6 +378,39 @@ Test(broker, the_same_again_gets_the_same_receipt)
     kap_buf_fini(&bins);
 }
 
+/* kunta says `delivered` of its own referral, which only te may, as its second event. */
+static void refused_twice(kap_span_t bins, kap_verdict_t *verdict, char sentence[200])
+{
+    kap_receipt_t receipt;
+    asker_publish(&kunta, "kunta/p1", 2, 1, bins, &receipt);
+    cr_assert_eq(receipt.status, KAP_RECEIPT_OK);
+    *verdict = receipt.verdicts[0];
+    snprintf(sentence, 200, "%.*s", KAP_SPAN_ARGS(verdict->sentence));
+}
+
+Test(broker, a_refusal_is_said_in_the_same_words_after_a_restart)
+{
+    kap_buf_t bins = {0};
+    kap_verdict_t first, again;
+    char words[200], words_again[200];
+    refer(1, 1);
+    event_bins(&bins, "kunta/p1", 2, KAP_EV_REFERRAL_DELIVERED, "r-1", NULL, NULL, NULL);
+    refused_twice(kap_buf_span(&bins), &first, words);
+    cr_expect_eq(first.refusal, KAP_REFUSAL_NOT_ALLOWED_RECIPIENT);
+    cr_expect_not_null(strstr(words, "(state: created)"), "%s", words);
+    asker_tell(&te, "te/p1", 1, KAP_EV_REFERRAL_DELIVERED, "r-1");
+    asker_fini(&kunta);
+    cr_expect_eq(broker_stop(&scene.broker), 0);
+    broker_start(&scene.broker);
+    scene_connect(&scene, &kunta, "kunta");
+    refused_twice(kap_buf_span(&bins), &again, words_again);
+    cr_expect_eq(again.refusal, first.refusal);
+    cr_expect_eq(again.log_seq, first.log_seq);
+    cr_expect_arr_eq(again.leaf, first.leaf, sizeof first.leaf);
+    cr_expect_str_eq(words_again, words, "the state of that moment, not of today");
+    kap_buf_fini(&bins);
+}
+
 Test(broker_alone, says_busy_under_a_tiny_budget_and_goes_on)
 {
     scene_open(&scene, "budget = { unjudged = \"1024B\"; };");

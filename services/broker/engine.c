@@ -176,14 +176,15 @@ static int misplaced(const running_t *r, const kap_event_t *ev, uint32_t i)
     return ev->type == KAP_EV_NONE || fits ? 0 : KAP_REFUSAL_MALFORMED_HEADER;
 }
 
+/* `cut`: its group is too large, or part of it was judged before. */
 static void judge_one(running_t *r, uint32_t i, uint32_t group_first, uint32_t group_count,
-                      kap_judged_t *out)
+                      bool cut, kap_judged_t *out)
 {
     const kap_event_t *ev = &r->job->events[i];
     int why = misplaced(r, ev, i);
 
     *out = (kap_judged_t){.verdict = KAP_VERDICT_REFUSED, .state = KAP_STATE_NONE};
-    if (why == 0 && group_count > KAP_LIMIT_GROUP_EVENTS)
+    if (why == 0 && cut)
         why = KAP_REFUSAL_MALFORMED_GROUP;
     out->why.number = (uint16_t)why;
     if (why == 0)
@@ -222,7 +223,7 @@ static void judge_group(running_t *r, uint32_t first, uint32_t count)
 
     kap_book_group_begin(r->e->book);
     for (; n < count; n++) {
-        judge_one(r, first + n, first, count, &judged[n]);
+        judge_one(r, first + n, first, count, false, &judged[n]);
         if (judged[n].verdict == KAP_VERDICT_REFUSED)
             break;
     }
@@ -248,6 +249,53 @@ void kap_engine_look_up_scope(kap_engine_t *e, kap_name_t *source, kap_judge_t *
     judge->archive = kap_book_text(e->book, mark->scope);
 }
 
+/* The open part of the event that the source published before this job. */
+static kap_span_t open_before(running_t *r, kap_log_walk_t *walk)
+{
+    kap_engine_t *e = r->e;
+    kap_logged_t logged = {0};
+    uint64_t at = kap_book_receipt(e->book, r->source, r->job->header.first - 1);
+
+    if (at > e->head.seq) /* of this very batch */
+        return e->entries[at - e->head.seq - 1].open;
+    int rc = at == 0 ? KAP_OK : kap_log_walk_get(walk, at, 0, &logged);
+    if (rc != KAP_OK)
+        kap_book_fail(e->book, rc);
+    return logged.open;
+}
+
+/* Is the event before this job of this group? A refused one has no body to tell. */
+static bool group_was_begun(running_t *r, kap_span_t group)
+{
+    kap_log_walk_t walk;
+    kap_event_t ev = {0};
+    int rc = kap_log_walk_open(r->e->txn, &walk);
+
+    if (rc != KAP_OK) {
+        kap_book_fail(r->e->book, rc);
+        return false;
+    }
+    kap_span_t open = open_before(r, &walk);
+    if (open.size > 0)
+        (void)kap_event_decode(open, kap_span(NULL, 0), kap_span(NULL, 0), r->e->scratch, &ev,
+                               NULL);
+    kap_log_walk_close(&walk);
+    return kap_span_eq(ev.group, group);
+}
+
+/* A group travels in one PUBLISH, side by side: were some of it judged before? */
+static bool is_rest_of_group(running_t *r, uint32_t first)
+{
+    const kap_event_t *events = r->job->events;
+    kap_span_t group = events[first].group;
+
+    for (uint32_t i = 1; i <= first && i <= KAP_LIMIT_GROUP_EVENTS; i++) {
+        if (kap_span_eq(events[first - i].group, group))
+            return true;
+    }
+    return first == 0 && r->job->header.first > 1 && group_was_begun(r, group);
+}
+
 static void judge_new(running_t *r, uint32_t first)
 {
     kap_judged_t judged;
@@ -255,13 +303,14 @@ static void judge_new(running_t *r, uint32_t first)
     for (uint32_t i = first; i < r->job->count;) {
         uint32_t n = group_size(r->job, i);
         kap_engine_look_up_scope(r->e, r->source, &r->judge);
-        if (n > 1 && n <= KAP_LIMIT_GROUP_EVENTS) {
+        bool cut = n > KAP_LIMIT_GROUP_EVENTS || (n > 0 && is_rest_of_group(r, i));
+        if (n > 1 && !cut) {
             judge_group(r, i, n);
             i += n;
             continue;
         }
         for (uint32_t end = i + (n == 0 ? 1 : n); i < end; i++) {
-            judge_one(r, i, i, n, &judged);
+            judge_one(r, i, i, n, cut, &judged);
             keep_decided(r, i, &judged,
                          kap_engine_enter(r->e, &r->judge, r->source, &r->job->events[i],
                                           r->job->header.first + i, &judged));

@@ -244,6 +244,31 @@ BOTH(a_group_has_16_events_at_most)
     cr_assert_eq(desk_decided(d, 16)->why.number, KAP_REFUSAL_MALFORMED_GROUP);
 }
 
+/* A group over two requests could be accepted in half. */
+BOTH(a_group_in_pieces_is_refused_from_its_second_piece_on)
+{
+    desk_created(d, "a", "r1", "c1", "a", "b", "mikkeli", NULL);
+    desk_referral(d, "a", KAP_EV_REFERRAL_NOTED, "r1");
+    desk_group(d, "g");
+    cr_assert_eq(desk_send(d), KAP_RECEIPT_OK);
+    cr_assert_eq(desk_decided(d, 1)->verdict, KAP_VERDICT_ACCEPTED);
+    desk_referral(d, "a", KAP_EV_REFERRAL_NOTED, "r1");
+    desk_group(d, "g");
+    desk_referral(d, "a", KAP_EV_REFERRAL_NOTED, "r1");
+    desk_referral(d, "a", KAP_EV_REFERRAL_NOTED, "r1");
+    desk_group(d, "h");
+    desk_referral(d, "a", KAP_EV_REFERRAL_NOTED, "r1");
+    desk_group(d, "i");
+    desk_referral(d, "a", KAP_EV_REFERRAL_NOTED, "r1");
+    desk_group(d, "h");
+    cr_assert_eq(desk_send(d), KAP_RECEIPT_OK);
+    cr_assert_eq(desk_decided(d, 0)->why.number, KAP_REFUSAL_MALFORMED_GROUP);
+    cr_assert_eq(desk_decided(d, 1)->verdict, KAP_VERDICT_ACCEPTED);
+    cr_assert_eq(desk_decided(d, 2)->verdict, KAP_VERDICT_ACCEPTED);
+    cr_assert_eq(desk_decided(d, 3)->verdict, KAP_VERDICT_ACCEPTED);
+    cr_assert_eq(desk_decided(d, 4)->why.number, KAP_REFUSAL_MALFORMED_GROUP);
+}
+
 BOTH(an_event_that_cannot_be_decoded_uses_its_number)
 {
     desk_created(d, "a", "r1", "c1", "a", "b", "mikkeli", NULL);

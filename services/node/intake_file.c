@@ -12,6 +12,7 @@
 enum {
     PIECE_BYTES = 128 * 1024, /* read on at once: some hundreds of rows */
     CHUNK_BYTES = 256 * 1024,
+    REFUSED_BYTES = 2048,
     FIELD_BYTES = 64 * 1024,
     ROW_BYTES = 1024 * 1024
 };
@@ -130,12 +131,12 @@ static int csv_piece(kap_intake_file_t *file)
 /* One line of JSON, however long; empty ones are passed over. */
 static int json_line(kap_intake_file_t *file)
 {
-    const uint8_t *from = file->bytes.data + file->at;
     size_t left = file->bytes.size - file->at;
     if (left == 0) {
         file->ended = true;
         return KAP_OK;
     }
+    const uint8_t *from = file->bytes.data + file->at;
     const uint8_t *end = memchr(from, '\n', left);
     size_t n = end ? (size_t)(end - from) : left;
     file->at += n + (end != NULL);
@@ -404,7 +405,7 @@ void kap_intake_refused_row(const kap_intake_file_t *file, const kap_intake_row_
                             kap_buf_t *out)
 {
     char line[24];
-    kap_arena_t *arena = kap_arena_new(CHUNK_BYTES);
+    kap_arena_t *arena = kap_arena_new(REFUSED_BYTES);
     if (!arena) {
         out->err = out->err ? out->err : KAP_E_NOMEM;
         return;

@@ -54,7 +54,19 @@ typedef struct entry {
     kap_span_t own, word;
 } entry_t;
 
+/* What was looked up before: the same headers and words come in every row. A slot holds the latest
+ * word of its hash, so memory is bounded whatever a file holds. */
+enum { MEMO_SLOTS = 1024, MEMO_BYTES = 60 };
+typedef struct {
+    bool used;
+    uint8_t size;
+    uint16_t tag; /* a group of columns, or a list of codes */
+    char text[MEMO_BYTES];
+    kap_mapped_column_t found;
+} memo_t;
+
 struct kap_mapping {
+    memo_t *memo;
     const kap_actor_column_t *own;
     kap_arena_t *arena;
     entry_t *columns, *values;
@@ -131,6 +143,30 @@ static const char *fronted_name(kap_mapping_t *mapping, kap_span_t name)
     return text;
 }
 
+#define TAG_LIST 256 /* tags of code lists begin here, those of groups at 0 */
+
+/* The slot of a word; *hit: it holds the word's result. NULL: too long to be remembered. */
+static memo_t *memo_slot(const kap_mapping_t *mapping, uint16_t tag, kap_span_t text, bool *hit)
+{
+    uint32_t hash = 2166136261u ^ tag;
+    *hit = false;
+    if (text.size > MEMO_BYTES)
+        return NULL;
+    for (size_t i = 0; i < text.size; i++)
+        hash = (hash ^ text.data[i]) * 16777619u; /* FNV-1a */
+    memo_t *slot = &mapping->memo[hash % MEMO_SLOTS];
+    *hit = slot->used && slot->tag == tag && kap_span_eq(kap_span(slot->text, slot->size), text);
+    return slot;
+}
+
+static void memo_set(memo_t *slot, uint16_t tag, kap_span_t text, kap_mapped_column_t found)
+{
+    if (!slot)
+        return;
+    *slot = (memo_t){.used = true, .size = (uint8_t)text.size, .tag = tag, .found = found};
+    memcpy(slot->text, text.data, text.size);
+}
+
 /* The field's name as text that lasts, NULL when there is none. */
 static const char *field_name(kap_mapping_t *mapping, kap_span_t name)
 {
@@ -157,8 +193,9 @@ int kap_mapping_new(const kap_actor_column_t *own, kap_mapping_t **out)
         return KAP_E_NOMEM;
     mapping->own = own;
     mapping->arena = kap_arena_new(CHUNK_BYTES);
-    if (!mapping->arena) {
-        free(mapping);
+    mapping->memo = calloc(MEMO_SLOTS, sizeof *mapping->memo);
+    if (!mapping->arena || !mapping->memo) {
+        kap_mapping_destroy(&mapping);
         return KAP_E_NOMEM;
     }
     *out = mapping;
@@ -170,6 +207,7 @@ void kap_mapping_destroy(kap_mapping_t **mapping)
     if (!*mapping)
         return;
     kap_arena_destroy(&(*mapping)->arena);
+    free((*mapping)->memo);
     free(*mapping);
     *mapping = NULL;
 }
@@ -193,6 +231,7 @@ static int add(kap_mapping_t *mapping, entry_t **list, kap_span_t own, kap_span_
     while (*list)
         list = &(*list)->next;
     *list = entry;
+    memset(mapping->memo, 0, MEMO_SLOTS * sizeof *mapping->memo);
     return KAP_OK;
 }
 
@@ -222,14 +261,9 @@ static const column_row_t *row_find(kap_intake_group_t group, kap_span_t folded)
     return NULL;
 }
 
-kap_mapped_column_t kap_mapping_column(kap_mapping_t *mapping, kap_intake_group_t group,
-                                       kap_span_t header)
+static kap_mapped_column_t column_find(kap_mapping_t *mapping, kap_intake_group_t group,
+                                       kap_span_t folded)
 {
-    char text[WORD_BYTES];
-    kap_mapped_column_t found = {0};
-    kap_span_t folded = kap_span(text, kap_mapping_fold(header, text, sizeof text));
-    if (kap_span_empty(folded))
-        return found;
     for (const entry_t *e = mapping->columns; e; e = e->next)
         if (kap_span_eq(e->own, folded))
             return (kap_mapped_column_t){.field = e->field};
@@ -239,7 +273,22 @@ kap_mapped_column_t kap_mapping_column(kap_mapping_t *mapping, kap_intake_group_
     const column_row_t *row = row_find(group, folded);
     if (!row)
         row = row_find(KAP_GROUP_ANY, folded);
-    found.field = row ? row->field : field_name(mapping, folded);
+    return (kap_mapped_column_t){.field = row ? row->field : field_name(mapping, folded)};
+}
+
+kap_mapped_column_t kap_mapping_column(kap_mapping_t *mapping, kap_intake_group_t group,
+                                       kap_span_t header)
+{
+    char text[WORD_BYTES];
+    bool hit;
+    kap_span_t folded = kap_span(text, kap_mapping_fold(header, text, sizeof text));
+    if (kap_span_empty(folded))
+        return (kap_mapped_column_t){0};
+    memo_t *slot = memo_slot(mapping, (uint16_t)group, folded, &hit);
+    if (hit)
+        return slot->found;
+    kap_mapped_column_t found = column_find(mapping, group, folded);
+    memo_set(slot, (uint16_t)group, folded, found);
     return found;
 }
 
@@ -261,7 +310,7 @@ void kap_mapping_headers(const kap_mapping_t *mapping, kap_intake_group_t group,
 
 /* --- values --- */
 
-static const char *code_of_text(kap_code_list_t list, kap_span_t folded)
+static const char *code_find(kap_code_list_t list, kap_span_t folded)
 {
     int exact = kap_code_parse(list, folded);
     if (exact >= 0)
@@ -277,6 +326,19 @@ static const char *code_of_text(kap_code_list_t list, kap_span_t folded)
         if (aliases[i].list == list && among(folded, aliases[i].words))
             return aliases[i].wire;
     return NULL;
+}
+
+static const char *code_of_text(const kap_mapping_t *mapping, kap_code_list_t list,
+                                kap_span_t folded)
+{
+    bool hit;
+    uint16_t tag = (uint16_t)(TAG_LIST + list);
+    memo_t *slot = memo_slot(mapping, tag, folded, &hit);
+    if (hit)
+        return slot->found.field;
+    const char *name = code_find(list, folded);
+    memo_set(slot, tag, folded, (kap_mapped_column_t){.field = name});
+    return name;
 }
 
 static const char *region_of_text(kap_span_t folded)
@@ -320,7 +382,7 @@ kap_span_t kap_mapping_value(const kap_mapping_t *mapping, const kap_directory_t
             (strcmp(e->field, field) == 0 || strcmp(e->field, core) == 0))
             return e->word;
     if (strncmp(field, "basis.", 6) == 0) {
-        known = code_of_text(list_of_basis(core), folded);
+        known = code_of_text(mapping, list_of_basis(core), folded);
         return known ? kap_span_str(known) : text;
     }
     kap_field_t number = kap_field_parse(kap_span_str(core));
@@ -328,9 +390,9 @@ kap_span_t kap_mapping_value(const kap_mapping_t *mapping, const kap_directory_t
     if (strcmp(core, "needs") == 0)
         row = kap_field_row(KAP_F_SERVICE);
     if (row && row->list != KAP_LIST_NONE)
-        known = code_of_text(row->list, folded);
+        known = code_of_text(mapping, row->list, folded);
     else if (number == KAP_F_FORUM_KIND)
-        known = code_of_text(KAP_LIST_FORUM, folded);
+        known = code_of_text(mapping, KAP_LIST_FORUM, folded);
     else if (number == KAP_F_REGION)
         known = region_of_text(folded);
     else if (is_member_field(number)) {

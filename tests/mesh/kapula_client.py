@@ -76,15 +76,15 @@ class Client:
     def close(self):
         self.socket.close()
 
-    def request(self, verb, frames, source="", first=0, count=0, seconds=40):
-        """Sends, sends again every few seconds, and returns (header, payload frames)."""
+    def request(self, verb, frames, source="", first=0, count=0, seconds=40, again_s=35):
+        """Sends, sends again every `again_s` seconds, and returns (header, payload frames)."""
         req = os.urandom(8)
         message = [pack([1, self.mesh, req, verb, source, first, count, b""]), *frames]
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if self.socket.poll(1000, zmq.POLLOUT):
                 self.socket.send_multipart(message)
-            again = min(deadline, time.monotonic() + 35)
+            again = min(deadline, time.monotonic() + again_s)
             while (left := again - time.monotonic()) > 0:
                 if not self.socket.poll(int(left * 1000) + 1):
                     continue
@@ -96,10 +96,10 @@ class Client:
                     return header, payload
         raise TimeoutError(f"no answer in {seconds} s")
 
-    def publish(self, source, first, events):
+    def publish(self, source, first, events, **patience):
         """The receipt of events made by build(), as its map."""
         frame = b"".join(pack(part) for event in events for part in event)
-        _, payload = self.request(PUBLISH, [frame], source, first, len(events))
+        _, payload = self.request(PUBLISH, [frame], source, first, len(events), **patience)
         return unpack(next(bins(payload)))
 
     def fetch(self, after, wait_ms=0, most=0):

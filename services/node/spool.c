@@ -52,6 +52,10 @@ const kap_conf_key_t kap_spool_keys[] = {
      "How long refused rows and files stay in refused.", NULL, false},
     {NULL}};
 
+typedef struct {
+    uint64_t rows, acts, repeated, rows_refused;
+} counts_t;
+
 /* The file in hand. */
 typedef struct {
     bool on;
@@ -67,7 +71,7 @@ typedef struct {
     uint64_t first;           /* number of rows[0] in the file */
     uint64_t refused_bytes;   /* written so far */
     bool finished;            /* every row is done and said so in the mark */
-    kap_spool_counts_t counts;
+    counts_t counts;
     int64_t begun_ms;
 } taken_t;
 
@@ -84,7 +88,6 @@ struct kap_spool {
     taken_t taken;
     uint64_t left[LEFT_REMEMBERED];
     size_t left_at;
-    kap_spool_counts_t counts;
 };
 
 /* --- entries that are left alone --- */
@@ -122,7 +125,6 @@ static void leave(kap_spool_t *spool, const char *name, const kap_folder_id_t *i
     if (left_known(spool, hash))
         return;
     spool->left[spool->left_at++ % LEFT_REMEMBERED] = hash;
-    spool->counts.left++;
     KAP_LOG(KAP_LOG_WARN, "spool_entry_left", KAP_S("spool", spool->name),
             KAP_SP("file", name_shown(name)), KAP_S("why", why));
 }
@@ -238,14 +240,6 @@ static int put_away(kap_spool_t *spool)
     return rc == KAP_E_NOTFOUND ? KAP_OK : rc;
 }
 
-static void counts_add(kap_spool_counts_t *to, const kap_spool_counts_t *from)
-{
-    to->rows += from->rows;
-    to->acts += from->acts;
-    to->repeated += from->repeated;
-    to->rows_refused += from->rows_refused;
-}
-
 static void say_done(kap_spool_t *spool)
 {
     const taken_t *taken = &spool->taken;
@@ -287,8 +281,6 @@ static int end_file(kap_spool_t *spool)
         rc = mark_put(spool, true);
     if (rc != KAP_OK)
         return rc;
-    spool->counts.files++;
-    counts_add(&spool->counts, &taken->counts);
     say_done(spool);
     forget(taken);
     return KAP_OK;
@@ -313,7 +305,6 @@ static int refuse_file(kap_spool_t *spool, int64_t line, const kap_intake_why_t 
     kap_buf_fini(&text);
     if (rc != KAP_OK)
         return rc;
-    spool->counts.files_refused++;
     KAP_LOG(KAP_LOG_WARN, "spool_file_refused", KAP_S("spool", spool->name),
             KAP_S("file", taken->name), KAP_I("line", line), KAP_S("column", why->column),
             KAP_S("why", why->reason));
@@ -478,7 +469,7 @@ static int submit_rows(kap_spool_t *spool)
     batch_t batch = {0};
     char key[80], value[200];
     kap_buf_t out = {0};
-    kap_spool_counts_t before = taken->counts;
+    counts_t before = taken->counts;
     int rc = batch_make(spool, &batch);
     mark_key(spool, key);
     mark_value(taken, value);
@@ -612,9 +603,8 @@ static int take(kap_spool_t *spool, const char *name)
                  (unsigned long long)left_hash(name, &taken->id) & 0xffffffff);
         return refuse_file(spool, 1, &large);
     }
-    if (rc == KAP_E_DENIED) {
+    if (rc == KAP_E_DENIED)
         leave(spool, name, &taken->id, why ? why : "may not be read");
-    }
     if (rc == KAP_OK) {
         taken->on = true;
         rc = begin_rows(spool);
@@ -828,9 +818,4 @@ int kap_spool_start(kap_node_t *node, uint32_t kinds, const kap_actor_column_t *
 void kap_spool_stop(void **state)
 {
     kap_spool_close((kap_spool_t **)state);
-}
-
-void kap_spool_counts(const kap_spool_t *spool, kap_spool_counts_t *counts)
-{
-    *counts = spool->counts;
 }

@@ -47,10 +47,4 @@ int kap_spool_start(kap_node_t *node, uint32_t kinds, const kap_actor_column_t *
                     void **state);
 void kap_spool_stop(void **state);
 
-/* Totals since the start. */
-typedef struct {
-    uint64_t files, files_refused, rows, acts, repeated, rows_refused, left;
-} kap_spool_counts_t;
-void kap_spool_counts(const kap_spool_t *spool, kap_spool_counts_t *counts);
-
 #endif

@@ -88,8 +88,8 @@ static void tell_effects(judging_t *g, const kap_effects_t *fx, kap_span_t regio
         tell(g, from);
     if (fx->streams & KAP_TELL_TO)
         tell(g, to);
-    if (fx->streams & KAP_TELL_THIRD)
-        tell(g, fx->third);
+    if (fx->streams & KAP_TELL_THIRD && kap_directory_member(g->j->dir, fx->third) != NULL)
+        tell(g, fx->third); /* named by the event: no stream for names that nobody has */
 }
 
 /* --- referrals: facts --- */
@@ -513,6 +513,15 @@ static void judge_forum(judging_t *g)
     }
 }
 
+/* Events that only a known meeting can have; an unplanned one begins with `held` and its region. */
+static bool needs_meeting(const judging_t *g)
+{
+    bool begins = g->ev->type == KAP_EV_MEETING_PLANNED ||
+                  (g->ev->type == KAP_EV_MEETING_HELD && span_of(g, KAP_F_REGION).size > 0);
+
+    return !begins;
+}
+
 static void judge_meeting(judging_t *g)
 {
     kap_book_t *book = g->j->book;
@@ -522,6 +531,10 @@ static void judge_meeting(judging_t *g)
 
     if (m == NULL)
         return;
+    if (!m->o.known && needs_meeting(g)) {
+        refuse(g, KAP_REFUSAL_ILLEGAL_UNKNOWN_MEETING, KAP_F_MEETING);
+        return;
+    }
     kap_span_t forum_id = m->o.known ? m->meeting.forum : span_of(g, KAP_F_FORUM);
     kap_forum_object_t *f = forum_id.size > 0 ? kap_book_forum(book, forum_id) : NULL;
     bool has_forum = f != NULL && f->o.known;
@@ -558,14 +571,20 @@ static void judge_action(judging_t *g)
 
     if (a == NULL)
         return;
+    if (!a->o.known && g->ev->type == KAP_EV_ACTION_DONE) {
+        refuse(g, KAP_REFUSAL_ILLEGAL_UNKNOWN_ACTION, KAP_F_ACTION);
+        return;
+    }
     kap_span_t meeting_id = a->o.known ? a->action.meeting : span_of(g, KAP_F_MEETING);
     kap_meeting_object_t *m = meeting_id.size > 0 ? kap_book_meeting(book, meeting_id) : NULL;
-    bool known = m != NULL && m->o.known;
+    if (m == NULL || !m->o.known) {
+        refuse(g, KAP_REFUSAL_ILLEGAL_UNKNOWN_MEETING, KAP_F_MEETING);
+        return;
+    }
     kap_forum_object_t *f =
-        known && m->meeting.forum.size > 0 ? kap_book_forum(book, m->meeting.forum) : NULL;
-    kap_span_t region = known ? m->meeting.region : nothing;
+        m->meeting.forum.size > 0 ? kap_book_forum(book, m->meeting.forum) : NULL;
+    kap_span_t region = m->meeting.region, meeting_owner = m->meeting.owner;
     kap_span_t forum_owner = f != NULL && f->o.known ? f->forum.owner : nothing;
-    kap_span_t meeting_owner = known ? m->meeting.owner : nothing;
     bool owns_forum = kap_span_eq(g->publisher, forum_owner);
     kap_span_t named = a->o.known ? a->action.member : span_of(g, KAP_F_MEMBER);
     kap_access_facts_t access = {
@@ -573,7 +592,7 @@ static void judge_action(judging_t *g)
     if (!may(g, &access))
         return;
     meeting_facts(g, region, &facts);
-    facts.meeting_known = known;
+    facts.meeting_known = true;
     facts.meeting_owner = meeting_owner;
     facts.meeting_region = region;
     facts.forum_owner = forum_owner;
@@ -583,7 +602,7 @@ static void judge_action(judging_t *g)
     if (g->out->verdict == KAP_VERDICT_REFUSED)
         return;
     tell_effects(g, &fx, region, g->publisher, nothing);
-    tell_others(g, NULL, known ? &m->meeting : NULL);
+    tell_others(g, NULL, &m->meeting);
     if (g->out->verdict == KAP_VERDICT_ACCEPTED) {
         a->o.known = true;
         kap_book_touch(book, &a->o);

@@ -468,8 +468,36 @@ BOTH(the_owner_of_a_forum_notes_what_its_meetings_agreed_on)
         desk_span(d, KAP_F_ACTION, "x1");
         desk_span(d, KAP_F_MEETING, "m1");
         desk_span(d, KAP_F_WHAT, "kierros");
+        desk_span(d, KAP_F_MEMBER, "nobody");
         cr_assert_eq(desk_said(d), i == 0 ? KAP_REFUSAL_NOT_ALLOWED_COORDINATOR : 0);
     }
+    cr_assert_eq(d->last->entries[0].place_count, 2, "a name without a member has no stream");
+}
+
+BOTH(what_is_said_of_a_meeting_that_nobody_planned_is_told_so)
+{
+    static const kap_event_type_t types[] = {KAP_EV_MEETING_MOVED, KAP_EV_MEETING_CANCELLED,
+                                             KAP_EV_MEETING_HELD, KAP_EV_MEETING_ATTENDED};
+
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+        desk_event(d, "b", types[i], d->now);
+        desk_span(d, KAP_F_MEETING, "m9");
+        if (types[i] == KAP_EV_MEETING_MOVED)
+            desk_int(d, KAP_F_STARTS_AT, d->now);
+        if (types[i] == KAP_EV_MEETING_ATTENDED)
+            desk_span(d, KAP_F_MEMBER, "b");
+        if (types[i] == KAP_EV_MEETING_ATTENDED)
+            desk_code(d, KAP_F_PRESENT, KAP_ATTENDANCE_PRESENT);
+        cr_assert_eq(desk_said(d), KAP_REFUSAL_ILLEGAL_UNKNOWN_MEETING, "%zu", i);
+    }
+    desk_event(d, "b", KAP_EV_ACTION_AGREED, d->now);
+    desk_span(d, KAP_F_ACTION, "x1");
+    desk_span(d, KAP_F_MEETING, "m9");
+    desk_span(d, KAP_F_WHAT, "kierros");
+    cr_assert_eq(desk_said(d), KAP_REFUSAL_ILLEGAL_UNKNOWN_MEETING);
+    desk_event(d, "b", KAP_EV_ACTION_DONE, d->now);
+    desk_span(d, KAP_F_ACTION, "x1");
+    cr_assert_eq(desk_said(d), KAP_REFUSAL_ILLEGAL_UNKNOWN_ACTION);
 }
 
 BOTH(while_the_disk_is_full_it_says_later)

@@ -3,6 +3,7 @@
 
 import json
 import os
+import struct
 import subprocess
 import sys
 
@@ -31,6 +32,38 @@ def seed_of(name, default):
 def program(name):
     """A C part of these tests, beside the suites."""
     return os.path.join(os.path.dirname(BIN.rstrip("/")), "tests", name)
+
+
+def asan(*more):
+    return ":".join(filter(None, [os.environ.get("ASAN_OPTIONS"), *more]))
+
+
+def preload(**settings):
+    """The environment of a daemon that runs under the recorder (record.c)."""
+    return {"LD_PRELOAD": program("libfaults_record.so"),
+            "ASAN_OPTIONS": asan("verify_asan_link_order=0"),
+            **{name: str(value) for name, value in settings.items()}}
+
+
+def promise(record, text):
+    """Adds a mark to a record: what was promised, after all that was written before."""
+    data = text.encode()
+    with open(record, "ab", buffering=0) as file:
+        file.write(struct.pack("qqq", ord("m"), 0, len(data)) + data)
+
+
+def look(which, what, record, seed, count):
+    """Runs faults_broker or faults_node over a record: its exit code and its figures."""
+    done = subprocess.run([program(f"faults_{which}"), what, record, str(seed), str(count)],
+                          capture_output=True, text=True, timeout=7200, check=False,
+                          env=dict(os.environ, ASAN_OPTIONS=asan(
+                              "handle_segv=0", "handle_sigbus=0", "handle_abort=0")))
+    lines = done.stdout.splitlines()
+    if done.returncode not in (0, 1) or not lines:
+        raise Failed(f"faults_{which} {what}: {done.returncode}\n{done.stdout}{done.stderr[-3000:]}")
+    print(f"{which} {what}: {lines[-1]}", file=sys.stderr, flush=True)
+    words = lines[-1].split()
+    return done.returncode, dict(zip(words[::2], map(int, words[1::2]))), done.stdout
 
 
 def broker_of(mesh):

@@ -5,13 +5,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "err.h"
 
-enum { SECTOR = 512, SHOWN = 5 };
+enum { SECTOR = 512, SHOWN = 5, WHY = 4096 };
 
 typedef struct {
     char op;
@@ -31,6 +32,7 @@ struct states {
     char **promises;
     char folder[64], file[96];
     uint64_t dice;
+    char *why; /* shared with the process that judges */
 };
 
 static void ended(const char *what)
@@ -94,6 +96,9 @@ states_t *states_open(const char *record)
     if (!s)
         ended("memory");
     size_t size = read_record(s, record);
+    s->why = mmap(NULL, WHY, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (s->why == MAP_FAILED)
+        ended("memory");
     for (size_t at = 0; at + sizeof head <= size;) {
         memcpy(head, s->record + at, sizeof head);
         at += sizeof head;
@@ -126,6 +131,7 @@ void states_close(states_t **states)
     *states = NULL;
     remove_files(s);
     rmdir(s->folder);
+    munmap(s->why, WHY);
     for (size_t i = 0; i < s->promise_count; i++)
         free(s->promises[i]);
     free(s->promises);
@@ -191,6 +197,45 @@ const char *states_end(states_t *s)
     return s->folder;
 }
 
+/* --- a process of its own for what may die --- */
+
+typedef struct {
+    states_judge_t *judge; /* or */
+    states_reader_t *reader;
+    void *arg;
+    size_t promises;
+    uint64_t number;
+} task_t;
+
+static int run_task(const states_t *s, const task_t *task)
+{
+    kap_buf_t why;
+    if (task->reader)
+        return task->reader(task->arg, s->folder);
+    kap_buf_init(&why);
+    task->judge(task->arg, s->folder, task->promises, task->number, &why);
+    snprintf(s->why, WHY, "%s", kap_buf_cstr(&why));
+    return why.size ? 1 : 0;
+}
+
+static int run_apart(const states_t *s, const task_t *task)
+{
+    int status;
+    fflush(stdout);
+    pid_t child = fork();
+    if (child < 0)
+        ended("fork");
+    if (child == 0) {
+        int null = open("/dev/null", O_WRONLY);
+        dup2(null, 2);
+        alarm(60);
+        _exit(run_task(s, task));
+    }
+    if (waitpid(child, &status, 0) != child)
+        ended("waitpid");
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
 /* --- crash states --- */
 
 /* Some of an unsynced write: nothing, all, or a run of its sectors. */
@@ -230,19 +275,19 @@ typedef struct {
     uint64_t states, wrong, early;
 } tally_t;
 
+/* In a process of its own: LMDB may die of a store that was never written whole. */
 static void judge_one(states_t *s, size_t at, size_t promises, states_judge_t *judge, void *arg,
                       tally_t *tally)
 {
-    kap_buf_t why;
-    kap_buf_init(&why);
-    judge(arg, s->folder, promises, tally->states, &why);
+    task_t task = {judge, NULL, arg, promises, tally->states};
+    memset(s->why, 0, WHY);
+    int code = run_apart(s, &task);
     tally->states++;
-    if (why.size && promises == 0)
+    if (code != 0 && promises == 0)
         tally->early++;
-    else if (why.size && ++tally->wrong <= SHOWN)
+    else if (code != 0 && ++tally->wrong <= SHOWN)
         printf("  at write %zu of %zu, %zu promises: %s\n", at, s->op_count, promises,
-               kap_buf_cstr(&why));
-    kap_buf_fini(&why);
+               s->why[0] ? s->why : "its reader died");
 }
 
 uint64_t states_explore(states_t *s, uint64_t seed, uint64_t count, states_judge_t *judge,
@@ -283,24 +328,6 @@ uint64_t states_explore(states_t *s, uint64_t seed, uint64_t count, states_judge
 
 /* --- bit rot --- */
 
-static int read_apart(states_t *s, states_reader_t *reader, void *arg)
-{
-    int status;
-    fflush(stdout);
-    pid_t child = fork();
-    if (child < 0)
-        ended("fork");
-    if (child == 0) {
-        int null = open("/dev/null", O_WRONLY);
-        dup2(null, 2);
-        alarm(60);
-        _exit(reader(arg, s->folder));
-    }
-    if (waitpid(child, &status, 0) != child)
-        ended("waitpid");
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
 void states_rot(states_t *s, uint64_t seed, uint64_t count, states_reader_t *reader, void *arg,
                 uint64_t *wrong, uint64_t *absent)
 {
@@ -314,7 +341,8 @@ void states_rot(states_t *s, uint64_t seed, uint64_t count, states_reader_t *rea
         uint8_t bit = (uint8_t)(1u << roll(s, 8));
         image.bytes[at] ^= bit;
         write_image(s, &image);
-        int code = read_apart(s, reader, arg);
+        task_t task = {.reader = reader, .arg = arg};
+        int code = run_apart(s, &task);
         image.bytes[at] ^= bit;
         unharmed += code == STATES_UNHARMED;
         noticed += code == STATES_NOTICED;

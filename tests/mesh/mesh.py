@@ -65,9 +65,9 @@ class Mesh:
     def path(self, *parts):
         return os.path.join(self.dir, *parts)
 
-    def local(self, *words):
+    def local(self, *words, env=None):
         done = subprocess.run([LOCAL, *words], capture_output=True, text=True, timeout=300,
-                              env=dict(os.environ, KAPULA_BIN=BIN), check=False)
+                              env=dict(os.environ, KAPULA_BIN=BIN, **(env or {})), check=False)
         if done.returncode != 0:
             raise Failed(f"compose/local {words}: {done.stdout}{done.stderr}{self.logs()}")
         return done.stdout
@@ -105,9 +105,9 @@ class Mesh:
         os.kill(pid, number)
         wait_for(f"the end of {name}", lambda: not alive(pid))
 
-    def start(self, name):
-        """One daemon again, as compose/local starts it."""
-        self.local("daemon", self.dir, name)
+    def start(self, name, env=None):
+        """One daemon again, as compose/local starts it; `env` is added to its environment."""
+        self.local("daemon", self.dir, name, env=env)
 
     def state(self, who, referral):
         """The referral's state as that organisation knows it; None when it does not."""

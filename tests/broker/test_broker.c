@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 
 #include "asker.h"
+#include "broker.h"
 #include "clock.h"
 #include "err.h"
 #include "zap.h"
@@ -589,6 +590,21 @@ static int run_with(const char *words)
              scene.broker.log);
     int status = system(command);
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+Test(broker_alone, budgets_are_the_limits_of_the_specification_unless_configured)
+{
+    static const kap_conf_key_t *const tables[] = {kap_broker_keys, NULL};
+    kap_conf_t *conf = NULL;
+    kap_buf_t messages = {0};
+    kap_span_t text =
+        KAP_SPAN("endpoint = \"tcp://127.0.0.1:*\"; store = \"s\"; directory = \"d\";");
+    cr_assert_eq(kap_conf_parse("broker.conf", text, tables, &conf, &messages), KAP_OK, "%s",
+                 kap_buf_cstr(&messages));
+    cr_expect_eq(kap_conf_int(conf, "budget.unread"), KAP_LIMIT_MEMBER_UNREAD_BYTES);
+    cr_expect_eq(kap_conf_int(conf, "budget.unread_all"), KAP_LIMIT_ALL_UNREAD_BYTES);
+    kap_conf_close(&conf);
+    kap_buf_fini(&messages);
 }
 
 Test(broker_alone, checks_and_prints_a_configuration_that_parses_again)

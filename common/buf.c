@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "be.h"
 #include "err.h"
@@ -19,6 +20,13 @@ void kap_buf_fini(kap_buf_t *buf)
 {
     free(buf->data);
     kap_buf_init(buf);
+}
+
+void kap_buf_wipe(kap_buf_t *buf)
+{
+    if (buf->data)
+        explicit_bzero(buf->data, buf->cap);
+    kap_buf_fini(buf);
 }
 
 void kap_buf_reset(kap_buf_t *buf)

@@ -21,6 +21,9 @@ void kap_buf_init(kap_buf_t *buf);
 /* Frees the bytes; the buffer is empty and usable again. */
 void kap_buf_fini(kap_buf_t *buf);
 
+/* The same for clear text: the bytes are overwritten first. */
+void kap_buf_wipe(kap_buf_t *buf);
+
 /* Empties and clears err, keeps the memory. */
 void kap_buf_reset(kap_buf_t *buf);
 

@@ -49,7 +49,7 @@ kap_timer_t *kap_timer_start(kap_loop_t *loop, int64_t delay_ms, int64_t repeat_
 /* Sets a timer anew, running or not; cheap enough for every message. */
 void kap_timer_again(kap_timer_t *timer, int64_t delay_ms, int64_t repeat_ms);
 
-/* After it cb is not called any more. Allowed inside cb. */
+/* After it cb is not called any more. Allowed inside cb. NULL inside is allowed. */
 void kap_timer_stop(kap_timer_t **timer);
 
 /* A door for other threads: cb runs on the loop after each send; several sends may become one call,
@@ -75,7 +75,8 @@ kap_watch_t *kap_loop_watch(kap_loop_t *loop, const char *path, kap_loop_fn *cb,
  * NULL when fd cannot be polled (a plain file) or memory is short. */
 kap_watch_t *kap_loop_watch_fd(kap_loop_t *loop, int fd, kap_loop_fn *cb, void *arg);
 
-/* Ends either kind of watch. Allowed inside cb. An fd may be closed after it returned. */
+/* Ends either kind of watch. Allowed inside cb. An fd may be closed after it returned. NULL inside
+ * is allowed. */
 void kap_watch_stop(kap_watch_t **watch);
 
 #endif

@@ -111,7 +111,7 @@ int kap_sock_send_blobs(kap_sock_t *sock, uint32_t peer, kap_span_t header,
 void kap_sock_counts(const kap_sock_t *sock, kap_sock_counts_t *out);
 
 /* No callback after it; queued messages are sent for linger_ms. Finishes on the loop. Allowed
- * inside the socket's own callbacks. */
+ * inside the socket's own callbacks. NULL inside is allowed. */
 void kap_sock_close(kap_sock_t **sock);
 
 /* --- received messages --- */

@@ -49,8 +49,7 @@ static void slot_free(slot_t *slot)
     kap_buf_fini(&slot->header);
     for (size_t i = 0; i < slot->frame_count; i++)
         kap_blob_unref(&slot->frames[i]);
-    if (slot->deadline)
-        kap_timer_stop(&slot->deadline);
+    kap_timer_stop(&slot->deadline);
     memset(slot, 0, sizeof *slot);
 }
 
@@ -155,10 +154,8 @@ void kap_client_close(kap_client_t **ref)
     if (!client || client->closed)
         return;
     client->closed = true;
-    if (client->sock)
-        kap_sock_close(&client->sock);
-    if (client->retry)
-        kap_timer_stop(&client->retry);
+    kap_sock_close(&client->sock);
+    kap_timer_stop(&client->retry);
     for (size_t i = 0; i < KAP_CLIENT_REQUESTS; i++)
         if (client->slots[i].ticket)
             slot_end(&client->slots[i], KAP_E_CLOSED, NULL, NULL);

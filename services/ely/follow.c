@@ -384,8 +384,7 @@ void kap_follow_stop(void **state)
         return;
     if (follow->ticket)
         kap_client_cancel(kap_node_client(follow->node), follow->ticket);
-    if (follow->timer)
-        kap_timer_stop(&follow->timer);
+    kap_timer_stop(&follow->timer);
     for (size_t i = 0; i < follow->count; i++)
         feed_free(follow->feeds[i]);
     kap_folder_close(&follow->folder);

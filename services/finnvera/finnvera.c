@@ -98,9 +98,7 @@ static int application_write(const finnvera_t *finnvera, const kap_received_t *r
     int rc = kap_record_json(received, &json);
     if (rc == KAP_OK)
         rc = kap_folder_write(finnvera->applications, name, kap_buf_span(&json));
-    if (json.data)
-        explicit_bzero(json.data, json.size);
-    kap_buf_fini(&json);
+    kap_buf_wipe(&json);
     if (rc == KAP_OK)
         KAP_LOG(KAP_LOG_INFO, "application_written", KAP_S("file", name));
     return rc;

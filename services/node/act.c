@@ -142,9 +142,7 @@ static int decide(kap_work_t *work, const kap_act_t *act, kap_act_result_t *resu
         rc = judge(&acting, drafts, count);
     if (rc == KAP_OK)
         rc = keep(&acting, drafts, count);
-    if (acting.clear.data)
-        explicit_bzero(acting.clear.data, acting.clear.size);
-    kap_buf_fini(&acting.clear);
+    kap_buf_wipe(&acting.clear);
     return rc == KAP_E_DENIED && result->code[0] ? KAP_OK : rc;
 }
 

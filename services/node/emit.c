@@ -63,9 +63,7 @@ static int contents_seal(kap_work_t *work, kap_draft_t *draft, kap_span_t *seale
             rc = sealed->data ? KAP_OK : KAP_E_NOMEM;
         }
     }
-    if (clear.data)
-        explicit_bzero(clear.data, clear.size);
-    kap_buf_fini(&clear);
+    kap_buf_wipe(&clear);
     kap_buf_fini(&part);
     return rc;
 }

@@ -107,9 +107,7 @@ static int show(kap_hooks_t *hooks, look_t *look)
         rc = node->actor->received(node->actor_state, node, &received);
     if (rc == KAP_OK && node->localpub)
         kap_localpub_send(node->localpub, &received);
-    if (clear.data)
-        explicit_bzero(clear.data, clear.size);
-    kap_buf_fini(&clear);
+    kap_buf_wipe(&clear);
     return rc;
 }
 
@@ -195,8 +193,7 @@ void kap_hooks_stop(kap_hooks_t **ref)
     *ref = NULL;
     if (!hooks)
         return;
-    if (hooks->timer)
-        kap_timer_stop(&hooks->timer);
+    kap_timer_stop(&hooks->timer);
     free(hooks);
 }
 

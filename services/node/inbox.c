@@ -110,9 +110,7 @@ static bool opens(kap_inbox_t *inbox, const kap_event_t *event)
     kap_buf_t clear;
     kap_buf_init(&clear);
     int rc = kap_inbox_unseal(inbox->node, event, &clear);
-    if (clear.data)
-        explicit_bzero(clear.data, clear.size);
-    kap_buf_fini(&clear);
+    kap_buf_wipe(&clear);
     if (rc == KAP_OK || rc == KAP_E_NOTFOUND)
         return true;
     inbox->state.unreadable++;
@@ -556,8 +554,7 @@ static void fetch(kap_inbox_t *inbox)
 void kap_inbox_go(kap_inbox_t *inbox)
 {
     inbox->going = true;
-    if (inbox->pause)
-        kap_timer_stop(&inbox->pause);
+    kap_timer_stop(&inbox->pause);
     fetch(inbox);
 }
 
@@ -599,8 +596,7 @@ void kap_inbox_stop(kap_inbox_t **ref)
         return;
     if (inbox->ticket)
         kap_client_cancel(inbox->node->client, inbox->ticket);
-    if (inbox->pause)
-        kap_timer_stop(&inbox->pause);
+    kap_timer_stop(&inbox->pause);
     free(inbox);
 }
 

@@ -69,10 +69,8 @@ static void send_answer(kap_local_t *local, uint32_t peer, kap_span_t req, kap_v
     kap_span_t frames[] = {kap_buf_span(&head), kap_buf_span(&frame)};
     if (head.err == KAP_OK && frame.err == KAP_OK)
         kap_sock_send(local->sock, peer, frames, 2); /* who is gone or slow asks again */
-    if (frame.data)
-        explicit_bzero(frame.data, frame.size);
     kap_buf_fini(&head);
-    kap_buf_fini(&frame);
+    kap_buf_wipe(&frame);
 }
 
 static void send_error(kap_local_t *local, uint32_t peer, kap_span_t req, const char *code,
@@ -134,9 +132,7 @@ static void field_add(fields_t *fields, kap_span_t name, const kap_mp_t *value)
         fields->why = "an act has at most 256 fields";
     else
         fields->items[fields->count++] = (kap_act_field_t){.name = name, .value = kept};
-    if (text.data)
-        explicit_bzero(text.data, text.size);
-    kap_buf_fini(&text);
+    kap_buf_wipe(&text);
 }
 
 /* A map inside becomes names with dots; one level, as the fields of events have. */
@@ -271,9 +267,7 @@ static void local_asked(kap_local_t *local, uint32_t peer, kap_span_t req, const
         send_answer(local, peer, req, KAP_VERB_ANSWER, kap_buf_span(&map));
     else
         send_error(local, peer, req, "local.store", kap_err_text(rc));
-    if (map.data)
-        explicit_bzero(map.data, map.size);
-    kap_buf_fini(&map);
+    kap_buf_wipe(&map);
 }
 
 /* --- passing on --- */
@@ -382,7 +376,6 @@ void kap_local_stop(kap_local_t **ref)
     if (!local)
         return;
     kap_pass_stop(&local->pass);
-    if (local->sock)
-        kap_sock_close(&local->sock);
+    kap_sock_close(&local->sock);
     free(local);
 }

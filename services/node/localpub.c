@@ -51,8 +51,7 @@ void kap_localpub_stop(kap_localpub_t **ref)
     *ref = NULL;
     if (!pub)
         return;
-    if (pub->sock)
-        kap_sock_close(&pub->sock);
+    kap_sock_close(&pub->sock);
     free(pub);
 }
 
@@ -105,9 +104,7 @@ void kap_localpub_send(kap_localpub_t *pub, const kap_received_t *received)
         pub->sent++;
     else
         pub->dropped++;
-    if (json.data)
-        explicit_bzero(json.data, json.size);
-    kap_buf_fini(&json);
+    kap_buf_wipe(&json);
 }
 
 uint64_t kap_localpub_sent(const kap_localpub_t *pub)

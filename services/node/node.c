@@ -301,8 +301,7 @@ void kap_node_drain_look(kap_node_t *node)
         return;
     void (*on_drained)(void *arg) = node->on_drained;
     node->on_drained = NULL;
-    if (node->drain_timer)
-        kap_timer_stop(&node->drain_timer);
+    kap_timer_stop(&node->drain_timer);
     on_drained(node->drained_arg);
 }
 
@@ -343,12 +342,9 @@ void kap_node_close(kap_node_t **ref)
     kap_uplink_stop(&node->uplink);
     kap_inbox_stop(&node->inbox);
     kap_client_close(&node->client);
-    if (node->directory_watch)
-        kap_watch_stop(&node->directory_watch);
-    if (node->trim_timer)
-        kap_timer_stop(&node->trim_timer);
-    if (node->drain_timer)
-        kap_timer_stop(&node->drain_timer);
+    kap_watch_stop(&node->directory_watch);
+    kap_timer_stop(&node->trim_timer);
+    kap_timer_stop(&node->drain_timer);
     kap_store_close(&node->store);
     kap_directory_unref(&node->directory);
     kap_node_keys_close(node);

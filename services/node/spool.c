@@ -204,9 +204,7 @@ static void pause_for(kap_spool_t *spool)
 static void forget(taken_t *taken)
 {
     kap_intake_file_close(&taken->file);
-    if (taken->bytes.data)
-        explicit_bzero(taken->bytes.data, taken->bytes.size);
-    kap_buf_fini(&taken->bytes);
+    kap_buf_wipe(&taken->bytes);
     *taken = (taken_t){0};
 }
 
@@ -790,12 +788,9 @@ void kap_spool_close(kap_spool_t **ref)
     *ref = NULL;
     if (!spool)
         return;
-    if (spool->timer)
-        kap_timer_stop(&spool->timer);
-    if (spool->sweep)
-        kap_timer_stop(&spool->sweep);
-    if (spool->watch)
-        kap_watch_stop(&spool->watch);
+    kap_timer_stop(&spool->timer);
+    kap_timer_stop(&spool->sweep);
+    kap_watch_stop(&spool->watch);
     forget(&spool->taken);
     kap_folder_close(&spool->in);
     kap_folder_close(&spool->done);

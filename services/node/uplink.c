@@ -599,8 +599,7 @@ void kap_uplink_stop(kap_uplink_t **ref)
     set_back(uplink);
     if (uplink->check_ticket)
         kap_client_cancel(uplink->node->client, uplink->check_ticket);
-    if (uplink->pause)
-        kap_timer_stop(&uplink->pause);
+    kap_timer_stop(&uplink->pause);
     free(uplink);
 }
 
@@ -611,8 +610,7 @@ void kap_uplink_wake(kap_uplink_t *uplink)
 
 void kap_uplink_up(kap_uplink_t *uplink)
 {
-    if (uplink->pause)
-        kap_timer_stop(&uplink->pause);
+    kap_timer_stop(&uplink->pause);
     uplink->pause_ms = 0;
     if (uplink->state.checked)
         pump(uplink);

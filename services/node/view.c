@@ -90,9 +90,7 @@ static void put_list(map_t *map, const char *name, list_t *list)
     key(map, name);
     kap_mp_put_array(&map->body, list->items);
     kap_buf_append(&map->body, kap_buf_span(&list->body));
-    if (list->body.data)
-        explicit_bzero(list->body.data, list->body.size);
-    kap_buf_fini(&list->body);
+    kap_buf_wipe(&list->body);
 }
 
 /* --- errors and acts --- */
@@ -388,12 +386,8 @@ static int event_text(kap_node_t *node, const kap_inbox_row_t *row, kap_arena_t 
         kap_mp_put_str(&list->body, kap_buf_span(&json));
         list->items++;
     }
-    if (clear.data)
-        explicit_bzero(clear.data, clear.size);
-    if (json.data)
-        explicit_bzero(json.data, json.size);
-    kap_buf_fini(&clear);
-    kap_buf_fini(&json);
+    kap_buf_wipe(&clear);
+    kap_buf_wipe(&json);
     return rc;
 }
 
@@ -537,9 +531,7 @@ static int view_show(kap_node_t *node, kap_txn_t *txn, const ask_t *ask)
     put_list(&map, "events", &events);
     put_bool(&map, "more", more);
     if (!found || rc != KAP_OK) {
-        if (map.body.data)
-            explicit_bzero(map.body.data, map.body.size);
-        kap_buf_fini(&map.body);
+        kap_buf_wipe(&map.body);
         if (rc == KAP_OK || rc == KAP_E_NOTFOUND)
             kap_view_error(ask->out, "local.not_found",
                            "this node knows nothing of that id; look in the inbox or the outbox");

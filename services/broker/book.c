@@ -8,7 +8,12 @@
 #include "crypto.h"
 #include "err.h"
 
-enum { NAMES_KEPT_MAX = 200000 /* a guess: names in memory before they are read anew */ };
+enum {
+    NAMES_KEPT_MAX = 200000, /* a guess: names in memory before they are read anew */
+    TAIL_ROWS_MAX = 32,      /* so many batches are folded into streams at once, ... */
+    TAIL_BYTES_MAX = 65536,  /* ... or those that together have so many bytes: who reads a
+                              * stream to its end walks them all */
+};
 
 typedef struct {
     kap_object_t *object;
@@ -33,6 +38,9 @@ struct kap_book {
     kap_index_t names;
     uint32_t last_number; /* 0: not read yet */
     bool numbers_known;
+    bool tail_known;
+    uint32_t tail_rows; /* in `tail`, and their bytes */
+    size_t tail_bytes;
     /* of this batch */
     kap_name_t *touched, *fresh, *fresh_last;
     kap_index_t objects;
@@ -162,6 +170,7 @@ void kap_book_forget(kap_book_t *s)
     kap_arena_reset(s->name_arena);
     s->last_number = 0;
     s->numbers_known = false;
+    s->tail_known = false;
 }
 
 /* --- names --- */
@@ -641,19 +650,189 @@ static void write_names(kap_book_t *s)
     }
 }
 
-static void write_stream(kap_book_t *s, const kap_name_t *n)
+static bool is_stream(const kap_name_t *n)
+{
+    return n->text.data[0] == (uint8_t)KAP_ROWS_STREAM_MARK[0];
+}
+
+/* Places of one stream while batches are folded. */
+typedef struct fold {
+    uint32_t stream;
+    uint64_t first;
+    uint64_t *positions;
+    uint32_t count, cap;
+    struct fold *next;
+} fold_t;
+
+/* Everything that `tail` holds. */
+typedef struct {
+    kap_index_t streams;
+    fold_t *first, **end;
+    kap_key_t keys[TAIL_ROWS_MAX];
+    uint32_t rows;
+} folding_t;
+
+static fold_t *fold_of(kap_book_t *s, folding_t *f, const kap_tail_t *tail)
+{
+    uint64_t hash = kap_index_hash(&f->streams, tail->stream, kap_span(NULL, 0));
+    size_t place = SIZE_MAX;
+    fold_t *fold;
+
+    while ((fold = kap_index_find(&f->streams, hash, &place)) != NULL) {
+        if (fold->stream == tail->stream)
+            return fold;
+    }
+    fold = kap_book_alloc(s, sizeof *fold);
+    if (fold == NULL || kap_index_add(&f->streams, hash, fold) != KAP_OK) {
+        kap_book_fail(s, KAP_E_NOMEM);
+        return NULL;
+    }
+    fold->stream = tail->stream;
+    fold->first = tail->first;
+    *f->end = fold;
+    f->end = &fold->next;
+    return fold;
+}
+
+/* Takes over the places of one stream and one batch. */
+static int fold_tail(kap_book_t *s, folding_t *f, kap_tail_t *tail)
+{
+    fold_t *fold = fold_of(s, f, tail);
+    uint64_t position;
+
+    if (fold == NULL)
+        return KAP_E_NOMEM;
+    if (tail->first != fold->first + fold->count)
+        return KAP_E_CORRUPT; /* streams are gapless */
+    while (kap_tail_position(tail, &position)) {
+        if (fold->count == fold->cap) {
+            uint32_t cap = fold->cap == 0 ? 32 : fold->cap * 2;
+            uint64_t *grown = kap_arena_alloc(s->arena, cap * sizeof *grown);
+            if (grown == NULL)
+                return KAP_E_NOMEM;
+            if (fold->count > 0)
+                memcpy(grown, fold->positions, fold->count * sizeof *grown);
+            fold->positions = grown;
+            fold->cap = cap;
+        }
+        fold->positions[fold->count++] = position;
+    }
+    return tail->first + tail->count == fold->first + fold->count ? KAP_OK : KAP_E_CORRUPT;
+}
+
+static int fold_row(kap_book_t *s, folding_t *f, const kap_cursor_t *cursor)
+{
+    kap_span_t key = kap_cursor_key(cursor), row = kap_cursor_value(cursor);
+    kap_tail_t tail;
+
+    if (key.size != 8 || f->rows == TAIL_ROWS_MAX)
+        return KAP_E_CORRUPT;
+    kap_key_u64(&f->keys[f->rows++], kap_be_get_u64(key.data));
+    int rc = kap_tail_next(&row, kap_be_get_u64(key.data), &tail);
+    while (rc == KAP_OK) {
+        rc = fold_tail(s, f, &tail);
+        if (rc == KAP_OK)
+            rc = kap_tail_next(&row, kap_be_get_u64(key.data), &tail);
+    }
+    return rc == KAP_E_NOTFOUND ? KAP_OK : rc;
+}
+
+static int gather_tail(kap_book_t *s, folding_t *f)
+{
+    kap_cursor_t *cursor;
+    int rc = kap_cursor_open(s->txn, KAP_ROWS_TAIL, &cursor);
+
+    if (rc != KAP_OK)
+        return rc;
+    rc = kap_cursor_seek_ge(cursor, kap_span(NULL, 0));
+    while (rc == KAP_OK) {
+        rc = fold_row(s, f, cursor);
+        if (rc == KAP_OK)
+            rc = kap_cursor_next(cursor);
+    }
+    kap_cursor_close(&cursor);
+    return rc == KAP_E_NOTFOUND ? KAP_OK : rc;
+}
+
+static void write_stream(kap_book_t *s, const fold_t *fold)
 {
     kap_key_t key;
     uint64_t before = 0;
 
     kap_buf_reset(&s->buf);
-    kap_put_varint(&s->buf, n->added_count);
-    for (uint32_t i = 0; i < n->added_count; i++) {
-        kap_put_varint(&s->buf, n->added[i] - before);
-        before = n->added[i];
+    kap_put_varint(&s->buf, fold->count);
+    for (uint32_t i = 0; i < fold->count; i++) {
+        kap_put_varint(&s->buf, fold->positions[i] - before);
+        before = fold->positions[i];
     }
-    kap_key_u32_u64(&key, n->number, n->first_new);
+    kap_key_u32_u64(&key, fold->stream, fold->first);
     put(s, KAP_ROWS_STREAMS, kap_key_span(&key));
+}
+
+/* A row for each stream in place of one for each batch. */
+static void fold_all(kap_book_t *s)
+{
+    folding_t *f = kap_book_alloc(s, sizeof *f);
+
+    if (f == NULL)
+        return;
+    kap_index_init(&f->streams);
+    f->end = &f->first;
+    int rc = gather_tail(s, f);
+    for (const fold_t *fold = f->first; rc == KAP_OK && fold != NULL; fold = fold->next)
+        write_stream(s, fold);
+    for (uint32_t i = 0; rc == KAP_OK && i < f->rows; i++)
+        rc = kap_txn_delete(s->txn, KAP_ROWS_TAIL, kap_key_span(&f->keys[i]));
+    kap_index_fini(&f->streams);
+    if (rc != KAP_OK)
+        kap_book_fail(s, rc);
+    s->tail_rows = 0;
+    s->tail_bytes = 0;
+}
+
+static void look_at_tail(kap_book_t *s)
+{
+    kap_cursor_t *cursor;
+
+    s->tail_rows = 0;
+    s->tail_bytes = 0;
+    s->tail_known = true;
+    if (!found(s, kap_cursor_open(s->txn, KAP_ROWS_TAIL, &cursor)))
+        return;
+    int rc = kap_cursor_seek_ge(cursor, kap_span(NULL, 0));
+    for (; found(s, rc); rc = kap_cursor_next(cursor)) {
+        s->tail_rows++;
+        s->tail_bytes += kap_cursor_value(cursor).size;
+    }
+    kap_cursor_close(&cursor);
+}
+
+/* The places of this batch in all its streams; `base` is the first of them. */
+static void write_tail(kap_book_t *s, uint64_t base)
+{
+    kap_key_t key;
+
+    if (!s->tail_known)
+        look_at_tail(s);
+    if (s->tail_rows >= TAIL_ROWS_MAX || s->tail_bytes >= TAIL_BYTES_MAX)
+        fold_all(s);
+    kap_buf_reset(&s->buf);
+    for (const kap_name_t *n = s->touched; n != NULL; n = n->next_touched) {
+        uint64_t before = base;
+        if (!is_stream(n))
+            continue;
+        kap_put_varint(&s->buf, n->number);
+        kap_put_varint(&s->buf, n->first_new);
+        kap_put_varint(&s->buf, n->added_count);
+        for (uint32_t i = 0; i < n->added_count; i++) {
+            kap_put_varint(&s->buf, n->added[i] - before);
+            before = n->added[i];
+        }
+    }
+    s->tail_rows++;
+    s->tail_bytes += s->buf.size;
+    kap_key_u64(&key, base);
+    put(s, KAP_ROWS_TAIL, kap_key_span(&key));
 }
 
 static void write_source(kap_book_t *s, const kap_name_t *n)
@@ -674,12 +853,16 @@ static void write_source(kap_book_t *s, const kap_name_t *n)
 
 static void write_touched(kap_book_t *s)
 {
+    uint64_t base = UINT64_MAX;
+
     for (kap_name_t *n = s->touched; n != NULL; n = n->next_touched) {
-        if (n->text.data[0] == (uint8_t)KAP_ROWS_STREAM_MARK[0])
-            write_stream(s, n);
-        else
+        if (!is_stream(n))
             write_source(s, n);
+        else if (n->added[0] < base)
+            base = n->added[0];
     }
+    if (base != UINT64_MAX)
+        write_tail(s, base);
 }
 
 /* A contribution that waits for the next writing of figures. */

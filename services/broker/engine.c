@@ -13,8 +13,8 @@
 
 enum {
     HASH = KAP_LIMIT_HASH_BYTES,
-    FIGURES_BATCHES = 8, /* figures wait at most so many batches */
-    FIGURES_MS = 50,     /* and so long */
+    FIGURES_BATCHES = 64, /* figures wait at most so many batches */
+    FIGURES_MS = 400,     /* and so long, unless somebody asks for them (kap_engine_turn_t.idle) */
 };
 
 /* --- opening --- */

@@ -34,7 +34,8 @@ const kap_head_t *kap_engine_head(const kap_engine_t *engine);
 typedef struct {
     int64_t now;             /* commit time; never goes back: the head's time is the least */
     bool expire;             /* look for deadlines that are over */
-    bool (*idle)(void *arg); /* asked before writing: does nothing wait? then figures are written */
+    bool (*idle)(void *arg); /* asked before writing: does nothing wait, or somebody for figures?
+                              * then they are written */
     void *arg;
 } kap_engine_turn_t;
 

@@ -35,7 +35,7 @@ struct kap_ledger {
     pthread_mutex_t mutex;
     pthread_cond_t cond;
     kap_job_t *jobs, *last_job;
-    bool tick, closing;
+    bool tick, closing, figures_wanted;
     kap_directory_t *dir; /* to be taken over */
     kap_buf_t json;
     waiting_t *results, *last_result;
@@ -62,14 +62,16 @@ static int64_t now_us(void)
     return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
-static bool nothing_waits(void *arg)
+/* Figures are written when nothing waits, or when somebody waits for them. */
+static bool may_write_figures(void *arg)
 {
     kap_ledger_t *l = arg;
 
     pthread_mutex_lock(&l->mutex);
-    bool idle = l->jobs == NULL;
+    bool may = l->jobs == NULL || l->figures_wanted;
+    l->figures_wanted = false;
     pthread_mutex_unlock(&l->mutex);
-    return idle;
+    return may;
 }
 
 /* What the thread takes up next. */
@@ -167,7 +169,7 @@ static int commit(kap_ledger_t *l, const turn_t *turn, waiting_t *w, bool *more)
 {
     kap_engine_turn_t t = {.now = kap_clock_now_ms(l->opts.clock),
                            .expire = turn->tick && !l->full,
-                           .idle = nothing_waits,
+                           .idle = may_write_figures,
                            .arg = l};
     int rc;
 
@@ -435,6 +437,13 @@ void kap_ledger_tick(kap_ledger_t *l)
     pthread_mutex_lock(&l->mutex);
     l->tick = true;
     pthread_cond_signal(&l->cond);
+    pthread_mutex_unlock(&l->mutex);
+}
+
+void kap_ledger_want_figures(kap_ledger_t *l)
+{
+    pthread_mutex_lock(&l->mutex);
+    l->figures_wanted = true;
     pthread_mutex_unlock(&l->mutex);
 }
 

@@ -153,6 +153,10 @@ void kap_ledger_set_directory(kap_ledger_t *ledger, kap_directory_t *dir, kap_sp
  * second or so, and whenever a rehearsal's clock moved. Loop thread. */
 void kap_ledger_tick(kap_ledger_t *ledger);
 
+/* Somebody waits for figures: the next batch writes them, busy or not. Without anything under way
+ * they stand at the head already. Loop thread. */
+void kap_ledger_want_figures(kap_ledger_t *ledger);
+
 /* The store, for readers; lives until close. */
 kap_store_t *kap_ledger_store(kap_ledger_t *ledger);
 

@@ -279,6 +279,8 @@ void kap_queries_request(kap_queries_t *queries, uint32_t peer, const char *key,
     if (where_of[w->ask.query.query] == FIGURES) {
         w->figures_seq = w->min_seq > state.head_seq ? w->min_seq : state.head_seq;
         w->figures_until = now + FIGURES_WAIT_MS;
+        if (state.figures_seq < w->figures_seq)
+            kap_ledger_want_figures(host->ledger);
     }
     int rc = stands(w, &state, now);
     if (rc == KAP_OK)

@@ -328,6 +328,69 @@ static bool stream_row_next(stream_row_t *row)
     return true;
 }
 
+int kap_tail_next(kap_span_t *row, uint64_t base, kap_tail_t *tail)
+{
+    uint64_t number;
+    size_t at = 0;
+
+    if (row->size == 0)
+        return KAP_E_NOTFOUND;
+    if (!kap_get_varint(row, &number) || number > UINT32_MAX ||
+        !kap_get_varint(row, &tail->first) || !kap_get_varint(row, &tail->count))
+        return KAP_E_CORRUPT;
+    for (uint64_t left = tail->count; left > 0 && at < row->size; at++)
+        left -= row->data[at] < 0x80; /* the last byte of a varint */
+    tail->stream = (uint32_t)number;
+    tail->rest = kap_span_sub(*row, 0, at);
+    tail->position = base;
+    *row = kap_span_sub(*row, at, SIZE_MAX);
+    return KAP_OK;
+}
+
+bool kap_tail_position(kap_tail_t *tail, uint64_t *position)
+{
+    uint64_t distance;
+
+    if (!kap_get_varint(&tail->rest, &distance))
+        return false;
+    *position = tail->position += distance;
+    return true;
+}
+
+/* What the row under the cursor says of a stream; KAP_E_NOTFOUND: nothing. */
+static int tail_find(const kap_cursor_t *cursor, uint32_t number, kap_tail_t *tail)
+{
+    kap_span_t key = kap_cursor_key(cursor), row = kap_cursor_value(cursor);
+    int rc = key.size == 8 ? KAP_OK : KAP_E_CORRUPT;
+
+    while (rc == KAP_OK) {
+        rc = kap_tail_next(&row, kap_be_get_u64(key.data), tail);
+        if (rc == KAP_OK && tail->stream == number)
+            return KAP_OK;
+    }
+    return rc;
+}
+
+/* Newest place that `tail` knows; KAP_E_NOTFOUND: the stream is not in it. */
+static int tail_head(kap_txn_t *txn, uint32_t number, uint64_t *seq)
+{
+    kap_cursor_t *cursor;
+    kap_tail_t tail;
+    int rc = kap_cursor_open(txn, KAP_ROWS_TAIL, &cursor);
+
+    if (rc != KAP_OK)
+        return rc;
+    for (rc = kap_cursor_last(cursor); rc == KAP_OK; rc = kap_cursor_prev(cursor)) {
+        rc = tail_find(cursor, number, &tail);
+        if (rc == KAP_OK)
+            *seq = tail.first + tail.count - 1;
+        if (rc != KAP_E_NOTFOUND)
+            break;
+    }
+    kap_cursor_close(&cursor);
+    return rc;
+}
+
 int kap_rows_stream_head(kap_txn_t *txn, kap_span_t stream, uint64_t *seq)
 {
     kap_cursor_t *cursor;
@@ -341,6 +404,9 @@ int kap_rows_stream_head(kap_txn_t *txn, kap_span_t stream, uint64_t *seq)
     *seq = 0;
     if (number == 0)
         return KAP_OK;
+    rc = tail_head(txn, number, seq);
+    if (rc != KAP_E_NOTFOUND)
+        return rc;
     rc = kap_cursor_open(txn, KAP_ROWS_STREAMS, &cursor);
     if (rc != KAP_OK)
         return rc;
@@ -396,6 +462,32 @@ static int stream_copy(kap_cursor_t *cursor, uint32_t number, uint64_t after, ui
     return rc == KAP_E_NOTFOUND ? KAP_OK : rc;
 }
 
+/* Goes on with what is not yet folded. */
+static int tail_copy(kap_cursor_t *cursor, uint32_t number, uint64_t after, uint64_t log_seqs[],
+                     uint32_t max, uint32_t *count)
+{
+    uint64_t position;
+    kap_tail_t tail;
+    int rc = kap_cursor_seek_ge(cursor, kap_span(NULL, 0));
+
+    for (; rc == KAP_OK && *count < max; rc = kap_cursor_next(cursor)) {
+        rc = tail_find(cursor, number, &tail);
+        if (rc != KAP_OK && rc != KAP_E_NOTFOUND)
+            return rc;
+        if (rc == KAP_E_NOTFOUND)
+            continue;
+        if (tail.first > after + 1 + *count)
+            return KAP_E_CORRUPT; /* streams are gapless */
+        for (uint64_t i = 0; i < tail.count && *count < max; i++) {
+            if (!kap_tail_position(&tail, &position))
+                return KAP_E_CORRUPT;
+            if (tail.first + i > after)
+                log_seqs[(*count)++] = position;
+        }
+    }
+    return rc == KAP_E_NOTFOUND ? KAP_OK : rc;
+}
+
 int kap_rows_stream_after(kap_txn_t *txn, kap_span_t stream, uint64_t after, uint64_t log_seqs[],
                           uint32_t max, uint32_t *count)
 {
@@ -413,6 +505,12 @@ int kap_rows_stream_after(kap_txn_t *txn, kap_span_t stream, uint64_t after, uin
         return rc;
     rc = stream_copy(cursor, number, after, log_seqs, max, &n);
     kap_cursor_close(&cursor);
+    if (rc == KAP_OK && n < max)
+        rc = kap_cursor_open(txn, KAP_ROWS_TAIL, &cursor);
+    if (rc == KAP_OK && n < max) {
+        rc = tail_copy(cursor, number, after, log_seqs, max, &n);
+        kap_cursor_close(&cursor);
+    }
     if (rc == KAP_OK)
         *count = n;
     return rc;

@@ -23,7 +23,7 @@
 #include "store.h"
 
 #define KAP_ROWS_STORE   "broker" /* name of the store */
-#define KAP_ROWS_VERSION 1
+#define KAP_ROWS_VERSION 2
 
 /* KAP_TABLE(NAME, "name", "key", "value") */
 #define KAP_ROWS_TABLES(KAP_TABLE)                                                                 \
@@ -33,7 +33,8 @@
     KAP_TABLE(LOG, "log", "first position", "run of events, open parts")                           \
     KAP_TABLE(ENDS, "ends", "first position", "run of ends parts")                                 \
     KAP_TABLE(SEALED, "sealed", "first position", "run of sealed parts")                           \
-    KAP_TABLE(STREAMS, "streams", "stream, first place", "positions of a batch in it")             \
+    KAP_TABLE(STREAMS, "streams", "stream, first place", "positions of some batches in it")        \
+    KAP_TABLE(TAIL, "tail", "first position", "places of a batch, until folded into streams")      \
     KAP_TABLE(PRODUCERS, "producers", "source", "mark: last sequence and hash, scope")             \
     KAP_TABLE(RECEIPTS, "receipts", "source, first sequence", "position, count")                   \
     KAP_TABLE(REFERRALS, "referrals", "scope, id", "state of a referral")                          \
@@ -132,7 +133,24 @@ void kap_log_walk_close(kap_log_walk_t *walk);
  */
 int kap_log_walk_get(kap_log_walk_t *walk, uint64_t log_seq, unsigned parts, kap_logged_t *event);
 
-/* --- streams --- */
+/* --- streams ---
+ * A batch touches most streams: a row for each would dirty a page for each. So its places stand in
+ * one row of `tail`, and a row for each stream is written once for many batches (book.c). */
+
+/* What a row of `tail` says of one stream. */
+typedef struct {
+    uint32_t stream;       /* number of its name */
+    uint64_t first, count; /* places */
+    kap_span_t rest;       /* positions not yet taken, each as distance from the one before */
+    uint64_t position;     /* the one before */
+} kap_tail_t;
+
+/* Takes the next stream off the row that begins at `base`. KAP_E_NOTFOUND at its end;
+ * KAP_E_CORRUPT. */
+int kap_tail_next(kap_span_t *row, uint64_t base, kap_tail_t *tail);
+
+/* The next position in the log; false after the last. */
+bool kap_tail_position(kap_tail_t *tail, uint64_t *position);
 
 /* Newest place in a stream; 0 when it has no events or is unknown. */
 int kap_rows_stream_head(kap_txn_t *txn, kap_span_t stream, uint64_t *seq);

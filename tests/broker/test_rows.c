@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 
+#include "audit.h"
 #include "desk.h"
 #include "err.h"
 #include "hash.h"
@@ -172,6 +173,42 @@ Test(rows, a_stream_is_read_from_any_cursor)
     cr_assert_eq(kap_rows_stream_head(txn, KAP_SPAN("region/unknown"), &head), KAP_OK);
     cr_assert_eq(head, 0);
     kap_txn_abort(&txn);
+    desk_close(d);
+}
+
+/* One event a batch, and so many batches that places are folded more than once. */
+Test(rows, a_stream_is_read_across_what_is_folded_and_what_is_not)
+{
+    enum { REFERRALS = 75, MAX = 200 };
+    uint64_t seqs[MAX], head;
+    uint32_t n;
+    char id[32];
+    kap_audit_report_t report;
+
+    desk_open(d, false);
+    for (int i = 0; i < REFERRALS; i++) {
+        snprintf(id, sizeof id, "r%d", i);
+        desk_created(d, "a", id, id, "a", "b", "mikkeli", NULL);
+        desk_send(d);
+        desk_referral(d, "b", KAP_EV_REFERRAL_DELIVERED, id);
+        desk_send(d);
+        if (i % 20 == 10)
+            desk_reopen(d);
+        kap_txn_t *txn = reading();
+        uint64_t all = 2 * (uint64_t)i + 2;
+        cr_assert_eq(kap_rows_stream_head(txn, KAP_SPAN("member/b"), &head), KAP_OK);
+        cr_assert_eq(head, all);
+        for (uint64_t after = 0; after <= all; after += 7) {
+            cr_assert_eq(kap_rows_stream_after(txn, KAP_SPAN("member/b"), after, seqs, MAX, &n),
+                         KAP_OK);
+            cr_assert_eq(n, all - after);
+            for (uint32_t at = 0; at < n; at++)
+                cr_assert_eq(seqs[at], after + at + 1);
+        }
+        kap_txn_abort(&txn);
+    }
+    cr_assert_eq(kap_ledger_audit(d->store, &report, NULL), KAP_OK);
+    cr_assert_eq(report.differences, 0);
     desk_close(d);
 }
 

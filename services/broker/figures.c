@@ -274,14 +274,21 @@ static int close_cell(kap_txn_t *txn, gather_t *g, kap_buf_t *buf)
     return rc;
 }
 
+/* The order of put_cohort's bytes. */
 static int by_key(const void *a, const void *b)
 {
-    const kap_figures_change_t *x = a, *y = b;
-    uint8_t kx[COHORT_KEY], ky[COHORT_KEY];
+    const kap_cohort_key_t *x = &((const kap_figures_change_t *)a)->key;
+    const kap_cohort_key_t *y = &((const kap_figures_change_t *)b)->key;
 
-    put_cohort(kx, &x->key);
-    put_cohort(ky, &y->key);
-    return memcmp(kx, ky, COHORT_KEY);
+    if (x->region != y->region)
+        return x->region < y->region ? -1 : 1;
+    if (x->from != y->from)
+        return x->from < y->from ? -1 : 1;
+    if (x->to != y->to)
+        return x->to < y->to ? -1 : 1;
+    if (x->at != y->at)
+        return x->at < y->at ? -1 : 1;
+    return (x->seq > y->seq) - (x->seq < y->seq);
 }
 
 /* One row of the cohort: what it counted goes, what it counts now comes. */

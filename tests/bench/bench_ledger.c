@@ -227,7 +227,8 @@ static kap_job_t *make_batch(bench_t *b, uint32_t jobs, uint64_t *bytes)
     return first;
 }
 
-static void run_batch(bench_t *b, kap_job_t *jobs)
+/* Under this name for callgrind: --toggle-collect=run_batch. */
+__attribute__((noinline, noclone)) static void run_batch(bench_t *b, kap_job_t *jobs)
 {
     kap_engine_turn_t turn = {.now = b->now, .idle = busy};
     kap_batch_t *batch;

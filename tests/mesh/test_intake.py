@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: MPL-2.0
+"""Files dropped at the daemons, as offices without a line of code live with Kapula."""
+
+import glob
+import json
+import os
+import unittest
+
+from mesh import Mesh, wait_for
+
+HEADER = ("Oma viite;Y-tunnus;Yritys;Yhteyshenkilö;Kenelle;Palvelu;Lisätiedot;Luovutusperuste;"
+          "Suostumuspäivä\r\n")
+
+
+def referrals_csv(rows):
+    """As a Finnish Excel saves it: BOM, semicolons, Windows line ends, doubled quotes."""
+    text = HEADER + "".join(f'{number};1234567-1;"Esimerkki ""{number}"" Oy; tytär";Maija;{to};'
+                            f"{service};Tarve;asiakkaan suostumus;20.11.2026\r\n"
+                            for number, to, service in rows)
+    return b"\xef\xbb\xbf" + text.encode("utf-8")
+
+
+def drop(folder, name, data):
+    """Written beside, then renamed into place when whole."""
+    path = os.path.join(folder, name)
+    with open(path + ".part", "wb") as file:
+        file.write(data)
+    os.rename(path + ".part", path)
+
+
+def sent(mesh, who="municipality"):
+    return mesh.json(who, "outbox", "--all")["referrals"]
+
+
+class Intake(unittest.TestCase):
+    """Daemons die in some of them, so each has a mesh of its own."""
+
+    def test_a_file_goes_to_finnvera_over_a_broker_that_died_and_the_decision_comes_home(self):
+        with Mesh() as mesh:
+            mesh.kill("broker")
+            drop(mesh.path("spool", "municipality", "in"), "siirrot marraskuu.csv",
+                 referrals_csv([("K-1", "Finnvera", "rahoitus")]))
+            referral = wait_for("the row to be queued", lambda: sent(mesh))[0]["id"]
+            self.assertEqual(mesh.json("municipality", "acts")["acts"][0]["fate"], "queued")
+            mesh.start("broker")
+            mesh.until_state("finnvera", referral, "delivered")
+            [name] = wait_for("the application",
+                              lambda: glob.glob(mesh.path("finnvera", "applications", "*.json")))
+            with open(name, encoding="utf-8") as file:
+                application = json.load(file)
+            self.assertEqual(application["referral"], referral)
+            self.assertEqual(application["company"], 'Esimerkki "K-1" Oy; tytär')
+            self.assertEqual(os.stat(name).st_mode & 0o777, 0o600)
+            mesh.kill("broker")
+            drop(mesh.path("finnvera", "decisions"), "paatokset.csv",
+                 ("Hakemus;Päätös;Päätöspäivä;Summa;Perustelut\r\n"
+                  f"{referral};myönnetty;20.11.2026;25000;Haetun mukaisesti\r\n").encode())
+            mesh.until_state("finnvera", referral, "completed")
+            mesh.start("broker")
+            mesh.until_state("municipality", referral, "completed")
+            shown = mesh.json("municipality", "show", referral)
+            self.assertEqual(shown["outcome"], "handled")
+            self.assertIn("Haetun mukaisesti", json.dumps(shown, ensure_ascii=False))
+            wait_for("answer_received", lambda: "answer_received_at" in
+                     mesh.json("finnvera", "show", referral))
+            wait_for("the application to be gone",
+                     lambda: not glob.glob(mesh.path("finnvera", "applications", "*.json")))
+            self.assertEqual(mesh.edge("coordinator", "municipality", "finnvera")["completed"], 1)
+            self.assertEqual(glob.glob(mesh.path("spool", "municipality", "refused", "*")), [])
+
+    def test_a_node_killed_in_the_middle_of_a_file_says_each_row_once(self):
+        with Mesh() as mesh:
+            rows = 3000
+            drop(mesh.path("spool", "municipality", "in"), "siirrot.csv", referrals_csv(
+                [(f"K-{i}", "partner", "startup-advice") for i in range(rows)]))
+            self.kill_while(mesh, "municipality", rows)
+            self.kill_while(mesh, "partner", rows)
+            self.until_sent(mesh, rows)
+
+    def kill_while(self, mesh, name, rows):
+        """Kills and restarts a daemon a few times while the rows go through."""
+        for part in (1, 2, 3):
+            wait_for(f"{part} quarters", lambda part=part: self.counted(mesh) >= rows * part // 8)
+            mesh.kill(name)
+            mesh.start(name)
+
+    def counted(self, mesh):
+        edge = mesh.edge("ely", "municipality", "partner")
+        return edge["referrals"] if edge else 0
+
+    def until_sent(self, mesh, rows, to="partner", seconds=120):
+        folder = mesh.path("spool", "municipality", "in")
+        wait_for("the file to be gone", lambda: not os.listdir(folder), seconds)
+        wait_for("empty outboxes", lambda: all(
+            mesh.json(who, "health")["outbox"]["waiting"] == 0 for who in ("municipality", to)),
+            seconds)
+        wait_for("each to be delivered", lambda: mesh.edge(
+            "ely", "municipality", to)["undelivered"] == 0, seconds)
+        self.assertEqual(mesh.edge("ely", "municipality", to)["referrals"], rows)
+
+    @unittest.skipUnless(os.environ.get("KAPULA_FULL") == "yes", "a run of --full")
+    def test_a_file_of_100_000_rows_goes_through(self):
+        with Mesh() as mesh:
+            rows = 100_000
+            drop(mesh.path("spool", "municipality", "in"), "siirrot.csv", referrals_csv(
+                [(f"K-{i}", "partner", "startup-advice") for i in range(rows)]))
+            self.until_sent(mesh, rows, seconds=1800)
+
+
+class Directory(unittest.TestCase):
+    def test_a_key_removed_from_the_directory_is_heard_no_more_and_comes_back(self):
+        with Mesh() as mesh:
+            with open(mesh.path("directory.json"), encoding="utf-8") as file:
+                whole = json.load(file)
+            without = dict(whole, members=[m for m in whole["members"] if m["id"] != "partner"])
+            self.replace(mesh, without)
+            wait_for("the broker to let go of partner", lambda: mesh.json(
+                "operator", "health")["members"] == len(without["members"]))
+            said = mesh.run("partner", "edges")
+            self.assertNotEqual(said.returncode, 0)
+            self.assertEqual(len(said.stderr.strip().splitlines()), 1, said.stderr)
+            wait_for("partner's node to say so",
+                     lambda: mesh.run("partner", "health", "--quiet").returncode == 3)
+            said = mesh.kapula("municipality", "refer", "--to", "partner", "--service", "mentoring",
+                               "--basis", "customer_consent", expect=1)
+            self.assertIn("partner", said)
+            self.replace(mesh, whole)
+            wait_for("partner to be back",
+                     lambda: mesh.run("partner", "health", "--quiet").returncode == 0)
+            mesh.kapula("municipality", "refer", "--to", "partner", "--service", "mentoring",
+                        "--basis", "customer_consent")
+
+    def test_a_broken_directory_changes_nothing(self):
+        with Mesh() as mesh:
+            with open(mesh.path("directory.json"), "w", encoding="utf-8") as file:
+                file.write("{ half a file")
+            wait_for("the broker to refuse it", lambda: "directory" in mesh.logs() and any(
+                "refused" in line or "error" in line for line in mesh.logs().splitlines()
+                if "directory" in line))
+            mesh.kapula("municipality", "refer", "--to", "partner", "--service", "mentoring",
+                        "--basis", "customer_consent")
+
+    def replace(self, mesh, directory):
+        path = mesh.path("directory.json")
+        with open(path + ".new", "w", encoding="utf-8") as file:
+            json.dump(directory, file)
+        os.rename(path + ".new", path)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -105,7 +105,7 @@ static void on_field(void *data, size_t size, void *arg)
         refuse(csv, KAP_E_LIMIT, line, "the row has too many fields");
     else if (!kap_utf8_valid(field, &bad_at))
         refuse(csv, KAP_E_INVALID, line + count_lines(field.data, bad_at),
-               "bytes that are not UTF-8; save the file as UTF-8");
+               "bytes that are not UTF-8; save it as CSV UTF-8");
     else if (csv->n == csv->cap && grow(csv) != KAP_OK)
         refuse(csv, KAP_E_NOMEM, line, "out of memory");
     if (csv->err != KAP_OK)
@@ -209,7 +209,7 @@ int kap_csv_feed(kap_csv_t *csv, kap_span_t bytes)
 int kap_csv_finish(kap_csv_t *csv)
 {
     if (csv->err == KAP_OK && csv->bom > 0 && csv->bom < BOM_BYTES)
-        refuse(csv, KAP_E_INVALID, 1, "bytes that are not UTF-8; save the file as UTF-8");
+        refuse(csv, KAP_E_INVALID, 1, "bytes that are not UTF-8; save it as CSV UTF-8");
     if (csv->err == KAP_OK && csv_fini(&csv->parser, on_field, on_row_end, csv) != 0)
         refuse(csv, KAP_E_INVALID, csv->row_line + csv->row_lines,
                "a quote is opened here and never closed");

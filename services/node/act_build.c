@@ -220,6 +220,16 @@ static int basis_code(kap_acting_t *acting, const char *name, kap_span_t text, k
     return kap_act_refuse(acting->result, KAP_ACT_REFUSAL_VALUE, name, shown(text, said), names);
 }
 
+static int consent_day(kap_acting_t *acting, kap_span_t *day)
+{
+    char said[61];
+    int rc = kap_act_day_text(day, acting->work->arena);
+    if (rc != KAP_E_INVALID)
+        return rc;
+    return kap_act_refuse(acting->result, KAP_ACT_REFUSAL_VALUE, "basis.consent_date",
+                          shown(*day, said), "a day, as 2026-11-21 or 21.11.2026");
+}
+
 /* The basis of its dotted names; nothing is set when none is given. */
 static int basis_set(kap_acting_t *acting, kap_draft_t *draft, const char *prefix)
 {
@@ -241,6 +251,8 @@ static int basis_set(kap_acting_t *acting, kap_draft_t *draft, const char *prefi
     basis->statute = kap_act_field(acting->act, front, "statute");
     basis->consent_date = kap_act_field(acting->act, front, "consent_date");
     basis->consent_version = kap_act_field(acting->act, front, "consent_version");
+    if (rc == KAP_OK && !kap_span_empty(basis->consent_date))
+        rc = consent_day(acting, &basis->consent_date);
     if (rc != KAP_OK || (kap_span_empty(disclosure) && kap_span_empty(gdpr)))
         return rc;
     if (kap_span_empty(disclosure) || kap_span_empty(gdpr)) {
@@ -781,6 +793,24 @@ static int statement_sealing(kap_acting_t *acting, kap_draft_t *draft)
     return rc == KAP_OK ? seal_to(acting, draft, "statement", from) : rc;
 }
 
+/* Whom a list names (attendance: member=remote) must be in the directory. */
+static int members_known(kap_acting_t *acting, const char *name)
+{
+    kap_span_t rest = kap_act_field(acting->act, "", name);
+    while (rest.size) {
+        size_t n = 0, end = 0;
+        while (n < rest.size && rest.data[n] != ',' && rest.data[n] != ';')
+            n++;
+        while (end < n && rest.data[end] != '=')
+            end++;
+        kap_span_t id = kap_span_trim(kap_span_sub(rest, 0, end));
+        if (id.size && !kap_directory_member(acting->work->node->directory, id))
+            return no_member(acting, name, id);
+        rest = kap_span_sub(rest, n < rest.size ? n + 1 : n, rest.size);
+    }
+    return KAP_OK;
+}
+
 static int record(kap_acting_t *acting, kap_draft_t drafts[KAP_ACT_DRAFTS], uint32_t *count)
 {
     bool makes;
@@ -789,6 +819,10 @@ static int record(kap_acting_t *acting, kap_draft_t drafts[KAP_ACT_DRAFTS], uint
     int rc = kap_draft_begin(acting->work, draft, acting->type, acting->time, 0);
     if (rc == KAP_OK)
         rc = record_defaults(acting, draft, subject, makes);
+    if (rc == KAP_OK)
+        rc = members_known(acting, kap_field_row(KAP_F_MEMBERS)->wire);
+    if (rc == KAP_OK)
+        rc = members_known(acting, kap_field_row(KAP_F_ATTENDANCE)->wire);
     if (rc == KAP_OK)
         rc = clear_set(acting, draft, "");
     kap_span_t business_id = kap_act_field(acting->act, "", "business_id");

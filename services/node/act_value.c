@@ -73,13 +73,43 @@ void kap_act_codes_form(kap_code_list_t list, char out[KAP_ACT_SENTENCE_BYTES])
                                kap_code_name(list, i));
 }
 
+/* What people may write for a type; the form on the wire is the specification's. */
+static const char *form_for_people(kap_type_t type)
+{
+    switch (type) {
+    case KAP_TYPE_ID:
+        return "an id of 1 to 200 bytes";
+    case KAP_TYPE_STR:
+    case KAP_TYPE_TEXT:
+        return "a text";
+    case KAP_TYPE_UINT:
+        return "a whole number, 0 to 1000000000";
+    case KAP_TYPE_YEAR:
+        return "a year, as 2026";
+    case KAP_TYPE_PERCENT:
+        return "a whole number, 0 to 100";
+    case KAP_TYPE_MS:
+        return "a time, as 2026-11-21T14:05:00+02:00 or 21.11.2026 14:05";
+    case KAP_TYPE_DATE:
+        return "a day, as 2026-11-21 or 21.11.2026";
+    case KAP_TYPE_LOCAL:
+        return "a local time, as 2026-11-21 14:05";
+    case KAP_TYPE_PERIOD:
+        return "a period, as 2026, 2026-11 or 2026-11-21";
+    case KAP_TYPE_LIST:
+        return "a list with commas";
+    default:
+        return kap_type_form(type);
+    }
+}
+
 void kap_act_value_form(kap_field_t field, char out[KAP_ACT_SENTENCE_BYTES])
 {
     const kap_field_row_t *row = kap_field_row(field);
     if (row->list != KAP_LIST_NONE)
         kap_act_codes_form(row->list, out);
     else
-        snprintf(out, KAP_ACT_SENTENCE_BYTES, "%s", kap_type_form(row->type));
+        snprintf(out, KAP_ACT_SENTENCE_BYTES, "%s", form_for_people(row->type));
 }
 
 static int not_code(kap_act_result_t *result, kap_field_t field, kap_span_t text)
@@ -206,19 +236,29 @@ int kap_act_time_parse(kap_span_t text, int64_t *at_ms)
 
 /* --- one setter a kind of type --- */
 
-static int set_date(kap_event_builder_t *b, kap_field_t field, kap_span_t text, kap_arena_t *arena,
-                    kap_act_result_t *result)
+int kap_act_day_text(kap_span_t *text, kap_arena_t *arena)
 {
     kap_date_t date;
-    kap_span_t rest = text;
+    kap_span_t rest = *text;
     if (!any_date(&rest, &date) || rest.size)
-        return not_value(result, field, text, "a day, as 2026-11-21 or 21.11.2026");
+        return KAP_E_INVALID;
     char *out = kap_arena_alloc(arena, KAP_TIME_TEXT);
     if (!out)
         return KAP_E_NOMEM;
     kap_date_format(date, out);
-    kap_event_builder_set_span(b, field, kap_span_str(out));
+    *text = kap_span_str(out);
     return KAP_OK;
+}
+
+static int set_date(kap_event_builder_t *b, kap_field_t field, kap_span_t text, kap_arena_t *arena,
+                    kap_act_result_t *result)
+{
+    int rc = kap_act_day_text(&text, arena);
+    if (rc == KAP_E_INVALID)
+        return not_value(result, field, text, form_for_people(KAP_TYPE_DATE));
+    if (rc == KAP_OK)
+        kap_event_builder_set_span(b, field, text);
+    return rc;
 }
 
 static int set_local(kap_event_builder_t *b, kap_field_t field, kap_span_t text, kap_arena_t *arena,
@@ -228,7 +268,7 @@ static int set_local(kap_event_builder_t *b, kap_field_t field, kap_span_t text,
     int32_t ms;
     kap_span_t rest = text;
     if (!any_date(&rest, &date) || !time_of_day(rest, &ms))
-        return not_value(result, field, text, "a local time, as 2026-11-21 14:05");
+        return not_value(result, field, text, form_for_people(KAP_TYPE_LOCAL));
     char *out = kap_arena_alloc(arena, KAP_TIME_TEXT + 8);
     if (!out)
         return KAP_E_NOMEM;
@@ -242,9 +282,12 @@ static int set_local(kap_event_builder_t *b, kap_field_t field, kap_span_t text,
 static int set_int(kap_event_builder_t *b, kap_field_t field, kap_span_t text,
                    kap_act_result_t *result)
 {
+    kap_type_t type = kap_field_row(field)->type;
     int64_t value;
-    if (!kap_span_int(text, &value))
-        return not_value(result, field, text, "a whole number");
+    bool fits = kap_span_int(text, &value) && value >= 0;
+    if (!fits || (type == KAP_TYPE_UINT && value > KAP_LIMIT_COUNT_LAST) ||
+        (type == KAP_TYPE_PERCENT && value > 100))
+        return not_value(result, field, text, form_for_people(type));
     kap_event_builder_set_int(b, field, value);
     return KAP_OK;
 }
@@ -342,7 +385,7 @@ static int set_text(kap_event_builder_t *b, kap_field_t field, kap_span_t text,
                               shown);
     }
     if (!kap_text_is(type, text))
-        return not_value(result, field, text, kap_type_form(type));
+        return not_value(result, field, text, form_for_people(type));
     kap_event_builder_set_span(b, field, text);
     return KAP_OK;
 }
@@ -361,8 +404,7 @@ int kap_act_value_set(kap_event_builder_t *b, kap_field_t field, kap_span_t text
         return set_int(b, field, text, result);
     case KAP_TYPE_MS:
         if (kap_act_time_parse(text, &at_ms) != KAP_OK)
-            return not_value(result, field, text,
-                             "a time, as 2026-11-21T14:05:00+02:00 or 21.11.2026 14:05");
+            return not_value(result, field, text, form_for_people(KAP_TYPE_MS));
         kap_event_builder_set_int(b, field, at_ms);
         return KAP_OK;
     case KAP_TYPE_DATE:

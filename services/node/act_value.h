@@ -36,6 +36,9 @@ void kap_act_value_form(kap_field_t field, char out[KAP_ACT_SENTENCE_BYTES]);
 /* The same for a list of codes. */
 void kap_act_codes_form(kap_code_list_t list, char out[KAP_ACT_SENTENCE_BYTES]);
 
+/* Makes a day (2026-11-21 or 21.11.2026) YYYY-MM-DD in the arena. KAP_E_INVALID, KAP_E_NOMEM. */
+int kap_act_day_text(kap_span_t *text, kap_arena_t *arena);
+
 /* A time: RFC 3339; date and time of Helsinki with or without seconds, ISO or as Finns write it
  * (21.11.2026 14:05, 21.11.2026 klo 14.05); a date alone is its first instant; or plain ms. */
 int kap_act_time_parse(kap_span_t text, int64_t *at_ms);

@@ -62,11 +62,12 @@ int kap_node_health(kap_node_t *node, kap_buf_t *json)
     kap_buf_json_text(json, kap_span_str(node->member));
     kap_buf_printf(json,
                    "\",\"version\":\"%s\","
-                   "\"broker\":{\"up\":%s,\"checked\":%s,\"last_later\":\"%s\"},",
+                   "\"broker\":{\"up\":%s,\"checked\":%s,\"last_later\":\"",
                    KAP_VERSION, kap_client_is_up(node->client) ? "true" : "false",
-                   uplink.checked ? "true" : "false", uplink.last_later);
+                   uplink.checked ? "true" : "false");
+    kap_buf_json_text(json, kap_span_str(uplink.last_later));
     kap_buf_printf(json,
-                   "\"outbox\":{\"waiting\":%llu,\"oldest_ms\":%lld,\"receipted\":%llu,"
+                   "\"},\"outbox\":{\"waiting\":%llu,\"oldest_ms\":%lld,\"receipted\":%llu,"
                    "\"refused\":%llu,\"later\":%llu},",
                    (unsigned long long)outbox.waiting,
                    (long long)(outbox.waiting ? now - outbox.oldest_ms : 0),
@@ -74,10 +75,11 @@ int kap_node_health(kap_node_t *node, kap_buf_t *json)
                    (unsigned long long)uplink.later);
     kap_buf_printf(json,
                    "\"delivery\":{\"seq\":%llu,\"as_of_seq\":%llu,\"received\":%llu,"
-                   "\"unreadable\":%llu,\"error\":\"%s\"},\"disk\":{\"free_bytes\":%llu},",
+                   "\"unreadable\":%llu,\"error\":\"",
                    (unsigned long long)inbox.cursor, (unsigned long long)inbox.as_of_seq,
-                   (unsigned long long)inbox.received, (unsigned long long)inbox.unreadable,
-                   inbox.error, (unsigned long long)free_bytes);
+                   (unsigned long long)inbox.received, (unsigned long long)inbox.unreadable);
+    kap_buf_json_text(json, kap_span_str(inbox.error));
+    kap_buf_printf(json, "\"},\"disk\":{\"free_bytes\":%llu},", (unsigned long long)free_bytes);
     kap_buf_printf(json,
                    "\"directory\":{\"members\":%u,\"read_at\":%lld},\"received\":{\"taken\":%llu,"
                    "\"published\":%llu}}",

@@ -479,12 +479,26 @@ static void stands_still(kap_inbox_t *inbox, int status)
     later(inbox, word ? word : "unknown status");
 }
 
+/* Another answer than events: what the broker said, or what is wrong with it. */
+static void failed(kap_inbox_t *inbox, const kap_header_t *header, kap_span_t bin, const char *why,
+                   kap_arena_t *arena)
+{
+    kap_answer_t error;
+    const char *odd = NULL, *said = NULL;
+    if (arena && header->verb == KAP_VERB_ERROR &&
+        kap_answer_decode(bin, arena, &error, &odd) == KAP_OK)
+        said = kap_arena_str(arena, error.sentence);
+    said = said ? said : why ? why : "malformed";
+    KAP_LOG(KAP_LOG_ERROR, "delivery_failed", KAP_S("why", said));
+    later(inbox, said);
+}
+
 static void answered(void *arg, int status, const kap_header_t *header, kap_msg_t **answer)
 {
     kap_inbox_t *inbox = arg;
     kap_node_t *node = inbox->node;
     kap_events_head_t head;
-    kap_span_t rest, bin;
+    kap_span_t rest, bin = kap_span(NULL, 0);
     const char *why = "not an answer to FETCH";
     inbox->ticket = 0;
     if (status == KAP_E_CLOSED || node->failed)
@@ -497,8 +511,7 @@ static void answered(void *arg, int status, const kap_header_t *header, kap_msg_
     rest = kap_msg_frame(*answer, 1);
     if (!arena || header->verb != KAP_VERB_EVENTS || kap_bins_next(&rest, &bin) != 1 ||
         kap_events_head_decode(bin, arena, &head, &why) != KAP_OK || head.stream_count != 1) {
-        KAP_LOG(KAP_LOG_ERROR, "delivery_failed", KAP_S("why", why ? why : "malformed"));
-        later(inbox, why ? why : "malformed");
+        failed(inbox, header, bin, why, arena);
         kap_arena_destroy(&arena);
         return;
     }

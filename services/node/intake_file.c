@@ -201,9 +201,11 @@ static int csv_check(kap_intake_file_t *file, const kap_directory_t *directory, 
     if (csv)
         *line = kap_csv_line(csv);
     if (rc == KAP_E_INVALID || rc == KAP_E_LIMIT) {
-        snprintf(why->reason, sizeof why->reason, "%s; nothing of the file was taken%s",
-                 kap_csv_why(csv),
-                 strstr(kap_csv_why(csv), "UTF-8") ? "; save it as CSV UTF-8" : "");
+        const char *what = strncmp(kap_csv_why(csv), "line ", 5) == 0
+                               ? strstr(kap_csv_why(csv), ": ")
+                               : NULL; /* the line is told beside */
+        snprintf(why->reason, sizeof why->reason, "%s; nothing of the file was taken",
+                 what ? what + 2 : kap_csv_why(csv));
         why->column[0] = '\0';
         rc = KAP_E_DENIED;
     }

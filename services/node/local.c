@@ -333,7 +333,12 @@ static void message_arrived(void *arg, kap_msg_t **msg)
     if (header.verb == KAP_VERB_ACT || header.verb == KAP_VERB_LOCAL) {
         own_asked(local, peer, &header, *msg);
     } else if (header.verb == KAP_VERB_FETCH || header.verb == KAP_VERB_QUERY) {
-        if (kap_pass_ask(local->pass, peer, &header, *msg) != KAP_OK)
+        int rc = kap_pass_ask(local->pass, peer, &header, *msg);
+        if (rc == KAP_E_DENIED)
+            send_error(local, peer, header.req, "act.not_member",
+                       "this member is not in the directory any more; the broker answers it "
+                       "nothing");
+        else if (rc != KAP_OK)
             send_error(local, peer, header.req, "local.busy",
                        "too many ask through this node at once; ask again");
     } else {

@@ -58,20 +58,34 @@ static void answered(void *arg, int status, const kap_header_t *header, kap_msg_
     free(asked);
 }
 
-static int link_find(kap_pass_t *pass, uint32_t peer, link_t **out)
+/* The connection of this asker; else a free place, which may be taken from whoever asked last
+ * the longest ago and waits for nothing: most commands ask once and are gone. */
+static link_t *place_of(kap_pass_t *pass, uint32_t peer)
 {
-    link_t *free_link = NULL;
+    link_t *best = NULL;
     for (size_t i = 0; i < KAP_PASS_CONNECTIONS; i++) {
         link_t *link = &pass->links[i];
-        if (link->client && link->peer == peer) {
-            *out = link;
-            return KAP_OK;
-        }
-        if (!link->client && !free_link)
-            free_link = link;
+        if (link->client && link->peer == peer)
+            return link;
+        if (link->client && link->asked > 0)
+            continue;
+        if (!best || (best->client && (!link->client || link->used_ms < best->used_ms)))
+            best = link;
     }
+    if (best && best->client)
+        kap_client_close(&best->client);
+    return best;
+}
+
+static int link_find(kap_pass_t *pass, uint32_t peer, link_t **out)
+{
+    link_t *free_link = place_of(pass, peer);
     if (!free_link)
         return KAP_E_LIMIT;
+    if (free_link->client) {
+        *out = free_link;
+        return KAP_OK;
+    }
     uint8_t server_public[32];
     kap_client_opts_t opts;
     int rc = kap_node_broker_opts(pass->node, server_public, &opts);
@@ -88,6 +102,8 @@ int kap_pass_ask(kap_pass_t *pass, uint32_t peer, const kap_header_t *header, co
     link_t *link;
     kap_span_t frames[KAP_SOCK_FRAMES_MAX];
     size_t count = kap_msg_count(msg) - 1;
+    if (!kap_node_self(pass->node))
+        return KAP_E_DENIED;
     int rc = link_find(pass, peer, &link);
     if (rc != KAP_OK)
         return rc;

@@ -223,9 +223,16 @@ static bool is_wanted(const kap_node_t *node, const kap_mp_t *request, const kap
     return kap_span_eq(r->to, self);
 }
 
+static bool ends_with(kap_span_t id, kap_span_t tail)
+{
+    return tail.size <= id.size &&
+           kap_span_eq(kap_span_sub(id, id.size - tail.size, tail.size), tail);
+}
+
 static int view_inbox(kap_node_t *node, kap_txn_t *txn, const ask_t *ask)
 {
     kap_span_t after = kap_mp_get_str(ask->request, "after");
+    kap_span_t tail = kap_mp_get_str(ask->request, "ends");
     uint32_t limit = limit_of(ask->request);
     kap_cursor_t *cursor = NULL;
     list_t list = {0};
@@ -239,6 +246,8 @@ static int view_inbox(kap_node_t *node, kap_txn_t *txn, const ask_t *ask)
         kap_referral_t r;
         bool committed;
         kap_span_t id = kap_key_first_id(kap_cursor_key(cursor), NULL);
+        if (!ends_with(id, tail))
+            continue;
         rc = kap_mirror_referral_row(kap_cursor_value(cursor), &r, &committed);
         if (rc != KAP_OK)
             break;

@@ -56,6 +56,10 @@ Test(act, refuses_with_a_sentence_that_says_what_is_right, .timeout = 60)
     refused(
         rig_act(node, "refer", "to", "finnvera", "service", "financing", "basis.gdpr", "7", NULL),
         "act.value", "basis.gdpr", "6.1.a");
+    refused(rig_act(node, "refer", "to", "finnvera", "service", "financing", "basis.disclosure",
+                    "customer_consent", "basis.gdpr", "6.1.a", "basis.consent_date", "31.2.2026",
+                    NULL),
+            "act.value", "basis.consent_date", "'31.2.2026' is not a day");
     refused(rig_act(node, "refer", "service", "export", BASIS, NULL), "act.nobody", "to",
             "export in mikkeli");
     refused(rig_act(node, "refer", "service", "tax", BASIS, NULL), "act.choose", "to", "tax");
@@ -68,6 +72,18 @@ Test(act, refuses_with_a_sentence_that_says_what_is_right, .timeout = 60)
     refused(rig_act(node, "accept", "referral", "r-1", NULL), "act.unknown", "referral", "inbox");
     refused(rig_act(node, "tally", "to", "ely", "period", "2025", "count", "many", NULL),
             "act.value", "count", "whole number");
+    refused(rig_act(node, "tally", "to", "ely", "period", "2025", "count", "-5", NULL), "act.value",
+            "count", "'-5' is not a whole number");
+    refused(rig_act(node, "tally", "to", "ely", "period", "2025", "count", "1000000001", NULL),
+            "act.value", "count", "0 to 1000000000");
+    refused(rig_act(node, "tally", "to", "ely", "count", "5", NULL), "act.missing", "period",
+            "a period, as 2026");
+    refused(rig_act(node, "forum", "forum", "f", "forum_kind", "plot", "members",
+                    "finnvera, nobody", NULL),
+            "act.no_member", "members", "'nobody'");
+    refused(
+        rig_act(node, "meeting-hold", "forum_kind", "plot", "attendance", "nobody=remote", NULL),
+        "act.no_member", "attendance", "'nobody'");
     refused(rig_act(node, "report", "type", "referral.created", NULL), "act.type", "type",
             "advice.given");
     refused(rig_act(node, "statement-give", "statement", "s", "statement_result", "for", NULL),

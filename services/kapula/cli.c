@@ -359,6 +359,12 @@ int kap_cli_width(void)
     return 80;
 }
 
+int kap_cli_height(void)
+{
+    struct winsize size;
+    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_row : 0;
+}
+
 void kap_cli_close(kap_cli_t *cli)
 {
     kap_client_close(&cli->client);

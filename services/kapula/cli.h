@@ -101,6 +101,8 @@ const char *kap_cli_region(kap_cli_t *cli, const char *given);
 
 /* Columns of the terminal, 80 when standard output is none. */
 int kap_cli_width(void);
+/* Its rows; 0 when standard output is no terminal. */
+int kap_cli_height(void);
 
 /* An answer as JSON, two blanks deep, ending in a newline. Bins are hex; a key that ends in `_at`
  * or `_time` and is an integer is printed as RFC 3339 UTC. */

@@ -6,10 +6,12 @@
 
 #include "answer.h"
 #include "clock.h"
+#include "err.h"
 #include "shown.h"
 #include "table.h"
 
-enum { WATCH_S = 2 };
+/* SCREEN_REST: lines of a screen that are no rows of the matrix: title, heads, foot. */
+enum { WATCH_S = 2, SCREEN_REST = 9 };
 
 /* Options that go into the question as they are. */
 enum { REGION, FROM, TO, CLOCK, TIME, ZONE, QUESTIONS };
@@ -73,12 +75,13 @@ static kap_span_t shown_name(kap_cli_t *cli, const kap_mp_t *edge, const char *i
 }
 
 static const char *const counts[] = {"referrals", "accepted", "declined", "redirected"};
-enum { COUNTS = sizeof counts / sizeof *counts, CELLS = 2 + COUNTS + 2 };
+enum { COUNTS = sizeof counts / sizeof *counts, CELLS = 2 + COUNTS + 2, REPORTED = CELLS };
 
+/* Rows of an edge; the last cell, what is reported, falls away when nothing is. */
 static void add_row(kap_cli_t *cli, kap_table_t *table, const kap_mp_t *edge, bool elapsed)
 {
-    char text[CELLS][128];
-    const char *cells[CELLS];
+    char text[CELLS + 1][128];
+    const char *cells[CELLS + 1];
     kap_span_t from = shown_name(cli, edge, "from", "from_name");
     kap_span_t to = shown_name(cli, edge, "to", "to_name");
     const kap_mp_t *times = kap_mp_get(edge, "time_to_accept");
@@ -89,9 +92,19 @@ static void add_row(kap_cli_t *cli, kap_table_t *table, const kap_mp_t *edge, bo
                  (long long)kap_mp_get_int(edge, counts[i], 0));
     duration_text(times, "p50_ms", elapsed, text[CELLS - 2]);
     duration_text(times, "p90_ms", elapsed, text[CELLS - 1]);
-    for (int i = 0; i < CELLS; i++)
+    snprintf(text[REPORTED], sizeof text[0], "%lld",
+             (long long)kap_mp_get_int(edge, "reported", 0));
+    for (int i = 0; i <= CELLS; i++)
         cells[i] = text[i];
     kap_table_row(table, cells);
+}
+
+static int64_t sum_of(const kap_mp_t *edges, const char *key)
+{
+    int64_t sum = 0;
+    for (uint32_t i = 0; i < edges->count; i++)
+        sum += kap_mp_get_int(kap_mp_item(edges, i), key, 0);
+    return sum;
 }
 
 /* What is counted beside the transfers, when there is any. */
@@ -101,9 +114,7 @@ static void print_beside(kap_cli_t *cli, const kap_mp_t *edges)
     int shown = 0;
     for (size_t k = 0; k < sizeof beside / sizeof *beside; k++) {
         kap_span_t word = kap_shown_key(cli, kap_span_str(beside[k]));
-        int64_t sum = 0;
-        for (uint32_t i = 0; i < edges->count; i++)
-            sum += kap_mp_get_int(kap_mp_item(edges, i), beside[k], 0);
+        int64_t sum = sum_of(edges, beside[k]);
         if (sum > 0)
             printf("%s%.*s %lld", shown++ ? ", " : kap_shown_word(cli, KAP_WORD_BESIDE),
                    (int)word.size, (const char *)word.data, (long long)sum);
@@ -129,10 +140,11 @@ static void print_window(kap_cli_t *cli, const kap_mp_t *root, const char *regio
             kap_buf_printf(&line, ", %s %.*s", kap_shown_word(cli, days[i].word), (int)day.size,
                            (const char *)day.data);
     }
-    for (size_t i = 0; i < 3; i++)
-        kap_buf_printf(&line, "%s %lld %s", i ? "," : ":",
-                       (long long)kap_mp_get_int(root, totals[i].key, 0),
-                       kap_shown_word(cli, totals[i].word));
+    for (size_t i = 0; i < 3; i++) {
+        int64_t n = kap_mp_get_int(root, totals[i].key, 0);
+        kap_word_t word = n == 1 && i == 0 ? KAP_WORD_TRANSFER : totals[i].word;
+        kap_buf_printf(&line, "%s %lld %s", i ? "," : ":", (long long)n, kap_shown_word(cli, word));
+    }
     kap_shown_line(0, 0, kap_span_str(""), kap_buf_span(&line));
     putchar('\n');
     kap_buf_fini(&line);
@@ -146,35 +158,57 @@ static bool is_value(const kap_mp_t *root, const line_t *line, int question, con
     return kap_span_eq_str(said, word);
 }
 
-static int print_table(kap_cli_t *cli, const line_t *line, const kap_mp_t *root)
+/* The matrix under its titles, at most `most` rows of it: a watched screen holds no more. */
+static int print_matrix(kap_cli_t *cli, const kap_mp_t *edges, bool elapsed, uint32_t most)
 {
     static const char *const titles[CELLS] = {"from",     "to",         "referrals", "accepted",
                                               "declined", "redirected", "p50_ms",    "p90_ms"};
-    kap_table_column_t columns[CELLS + 1] = {{0}};
-    char words[CELLS][64];
-    const kap_mp_t *edges = kap_mp_get(root, "edges");
-    bool elapsed = is_value(root, line, TIME, "elapsed");
-    for (int i = 0; i < CELLS; i++) {
-        kap_span_t word = kap_shown_key(cli, kap_span_str(titles[i]));
+    kap_table_column_t columns[CELLS + 2] = {{0}};
+    char words[CELLS + 1][64];
+    int cells = sum_of(edges, "reported") > 0 ? CELLS + 1 : CELLS;
+    for (int i = 0; i < cells; i++) {
+        kap_span_t word = i == REPORTED ? kap_span_str(kap_shown_word(cli, KAP_WORD_REPORTED_HEAD))
+                                        : kap_shown_key(cli, kap_span_str(titles[i]));
         snprintf(words[i], sizeof words[i], "%.*s", (int)word.size, (const char *)word.data);
         columns[i] = (kap_table_column_t){words[i], i < 2 ? KAP_TABLE_LEFT : KAP_TABLE_RIGHT, 0};
     }
-    if (!edges || edges->kind != KAP_MP_ARRAY)
-        return kap_cli_fail(KAP_EXIT_REFUSED, "an answer without edges");
     kap_table_t *table = kap_table_new(columns);
     if (!table)
         return kap_cli_fail(KAP_EXIT_REFUSED, "out of memory");
-    print_window(cli, root, line->values[REGION]);
-    for (uint32_t i = 0; i < edges->count; i++)
+    for (uint32_t i = 0; i < edges->count && i < most; i++)
         add_row(cli, table, kap_mp_item(edges, i), elapsed);
     kap_table_print(table, stdout, kap_cli_width());
+    if (edges->count > most)
+        printf("... +%u\n", edges->count - most);
+    kap_table_destroy(&table);
+    return KAP_EXIT_DONE;
+}
+
+/* Rows of the matrix that fit on a watched screen beside title, heads and foot. */
+static uint32_t rows_on_screen(const line_t *line)
+{
+    int height = line->watch ? kap_cli_height() : 0;
+    return height == 0 ? UINT32_MAX : height > SCREEN_REST ? (uint32_t)(height - SCREEN_REST) : 1;
+}
+
+static int print_table(kap_cli_t *cli, const line_t *line, const kap_mp_t *root)
+{
+    const kap_mp_t *edges = kap_mp_get(root, "edges");
+    bool elapsed = is_value(root, line, TIME, "elapsed");
+    if (!edges || edges->kind != KAP_MP_ARRAY)
+        return kap_cli_fail(KAP_EXIT_REFUSED, "an answer without edges");
+    print_window(cli, root, line->values[REGION]);
+    if (edges->count == 0 && kap_mp_get_int(root, "n", 0) > 0) {
+        puts(kap_shown_word(cli, KAP_WORD_TOTALS_ONLY));
+        return KAP_EXIT_DONE;
+    }
+    int code = print_matrix(cli, edges, elapsed, rows_on_screen(line));
     printf("\n%s, %s.\n",
            kap_shown_word(cli, elapsed ? KAP_WORD_TIME_ELAPSED : KAP_WORD_TIME_WORKING),
            kap_shown_word(cli, is_value(root, line, CLOCK, "customer") ? KAP_WORD_OF_CUSTOMER
                                                                        : KAP_WORD_OF_RECIPIENT));
     print_beside(cli, edges);
-    kap_table_destroy(&table);
-    return KAP_EXIT_DONE;
+    return code;
 }
 
 static int print_csv(const kap_mp_t *root)
@@ -204,12 +238,30 @@ static int print_csv(const kap_mp_t *root)
     return KAP_EXIT_DONE;
 }
 
+/* What can be known to be wrong before anybody is asked. */
+static int days_in_order(const line_t *line)
+{
+    kap_date_t days[2];
+    for (int i = FROM; i <= TO; i++)
+        if (line->values[i] &&
+            kap_date_parse(kap_span_str(line->values[i]), &days[i - FROM]) != KAP_OK)
+            return kap_cli_fail(KAP_EXIT_USAGE, "--%s %s: say a day that exists, YYYY-MM-DD",
+                                questions[i], line->values[i]);
+    if (line->values[FROM] && line->values[TO] && strcmp(line->values[FROM], line->values[TO]) >= 0)
+        return kap_cli_fail(KAP_EXIT_USAGE,
+                            "--to %s: the day after the last, so it lies behind --from %s",
+                            line->values[TO], line->values[FROM]);
+    return KAP_EXIT_DONE;
+}
+
 static int show(kap_cli_t *cli, const line_t *line)
 {
     const kap_mp_t *root;
     int code = ask(cli, line, &root);
     if (code != 0)
         return code;
+    if (line->watch && isatty(STDOUT_FILENO))
+        fputs("\033[H\033[J", stdout);
     if (cli->format == KAP_FORMAT_JSON)
         kap_cli_print_json(root, stdout);
     else if (cli->format == KAP_FORMAT_CSV)
@@ -245,12 +297,13 @@ int kap_cmd_edges(kap_cli_t *cli, int argc, char **argv)
     line.values[REGION] = kap_cli_region(cli, line.values[REGION]);
     if (!line.values[REGION])
         return KAP_EXIT_USAGE;
-    int code = show(cli, &line);
-    while (line.watch && code == KAP_EXIT_DONE) {
-        sleep(WATCH_S);
+    int code = days_in_order(&line);
+    if (code == KAP_EXIT_DONE)
+        code = show(cli, &line);
+    bool began = code == KAP_EXIT_DONE;
+    while (line.watch && began && (code == KAP_EXIT_DONE || code == KAP_EXIT_UNREACHABLE)) {
+        sleep(WATCH_S); /* a broker that starts anew is waited for; it has been told */
         kap_arena_reset(cli->arena);
-        if (isatty(STDOUT_FILENO))
-            fputs("\033[H\033[J", stdout);
         code = show(cli, &line);
     }
     return code;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /* kapula inbox, outbox and acts: what waits, what became of it, what was said here. */
 #include <argp.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "saying.h"
@@ -31,13 +32,23 @@ static int needs_node(kap_cli_t *cli)
     return code;
 }
 
-/* One page of referrals behind `after` (empty: from the first). */
-static int ask_page(kap_cli_t *cli, const char *side, bool open, kap_span_t after,
+/* Whether a person has enough of it, told so; programs take everything there is. */
+static bool is_full(const kap_cli_t *cli, const kap_shown_list_t *list)
+{
+    if (cli->format != KAP_FORMAT_TABLE || list->used < ROWS_MAX)
+        return false;
+    fprintf(stderr, "kapula: the list ends after %u; --format csv or json shows them all\n",
+            list->used);
+    return true;
+}
+
+/* One page of referrals behind `after` (empty: from the first) whose ids end with `tail`. */
+static int ask_page(kap_cli_t *cli, const char *side, bool open, kap_span_t after, const char *tail,
                     const kap_mp_t **root)
 {
     kap_buf_t map;
     kap_buf_init(&map);
-    kap_mp_put_map(&map, 3u + open + (after.size > 0));
+    kap_mp_put_map(&map, 3u + open + (after.size > 0) + (*tail != 0));
     kap_mp_put_cstr(&map, "local");
     kap_mp_put_cstr(&map, "inbox");
     kap_mp_put_cstr(&map, "side");
@@ -52,18 +63,24 @@ static int ask_page(kap_cli_t *cli, const char *side, bool open, kap_span_t afte
         kap_mp_put_cstr(&map, "after");
         kap_mp_put_str(&map, after);
     }
+    if (*tail) {
+        kap_mp_put_cstr(&map, "ends");
+        kap_mp_put_cstr(&map, tail);
+    }
     int code = kap_cli_ask(cli, KAP_VERB_LOCAL, kap_buf_span(&map), 0, root);
     kap_buf_fini(&map);
     return code;
 }
 
-/* All pages into `list`, until there is no more or `list` is as long as a person can use. */
-static int ask_referrals(kap_cli_t *cli, const char *side, bool open, kap_shown_list_t *list)
+/* All pages into `list`, until there is no more or `list` is as long as a person can use: then
+ * it says so. */
+static int ask_referrals(kap_cli_t *cli, const char *side, bool open, const char *tail,
+                         kap_shown_list_t *list)
 {
     kap_span_t after = kap_span_str("");
     for (;;) {
         const kap_mp_t *root;
-        int code = ask_page(cli, side, open, after, &root);
+        int code = ask_page(cli, side, open, after, tail, &root);
         if (code != 0)
             return code;
         const kap_mp_t *rows = kap_mp_get(root, "referrals");
@@ -73,7 +90,9 @@ static int ask_referrals(kap_cli_t *cli, const char *side, bool open, kap_shown_
             kap_shown_add(list, &row);
             after = kap_mp_get_str(&row, "id");
         }
-        if (n == 0 || !kap_mp_get_bool(root, "more", false) || list->used >= ROWS_MAX)
+        if (n == 0 || !kap_mp_get_bool(root, "more", false))
+            return 0;
+        if (is_full(cli, list))
             return 0;
     }
 }
@@ -90,9 +109,9 @@ int kap_cli_whole_id(kap_cli_t *cli, const char *text, const char **id)
     *id = text;
     if (!is_tail(text) || !kap_cli_is_local(cli))
         return 0;
-    int code = ask_referrals(cli, "in", false, &list);
+    int code = ask_referrals(cli, "in", false, text, &list);
     if (code == 0)
-        code = ask_referrals(cli, "out", false, &list);
+        code = ask_referrals(cli, "out", false, text, &list);
     for (uint32_t i = 0; code == 0 && i < list.used; i++) {
         kap_span_t whole = kap_mp_get_str(&list.items[i], "id");
         if (!kap_span_eq_str(kap_shown_id(whole), text))
@@ -112,7 +131,7 @@ static int show_referrals(kap_cli_t *cli, const char *side, bool open,
     kap_shown_list_t list = {.arena = cli->arena};
     int code = needs_node(cli);
     if (code == 0)
-        code = ask_referrals(cli, side, open, &list);
+        code = ask_referrals(cli, side, open, "", &list);
     if (code != 0)
         return code;
     kap_mp_t rows = kap_shown_array(&list);
@@ -213,7 +232,7 @@ int kap_cmd_acts(kap_cli_t *cli, int argc, char **argv)
         uint32_t n = rows && rows->kind == KAP_MP_ARRAY ? rows->count : 0;
         for (uint32_t i = 0; i < n; i++)
             kap_shown_add(&list, kap_mp_item(rows, i));
-        if (n == 0 || !line.all || !kap_mp_get_bool(root, "more", false) || list.used >= ROWS_MAX)
+        if (n == 0 || !line.all || !kap_mp_get_bool(root, "more", false) || is_full(cli, &list))
             break;
         after = kap_mp_get_int(kap_mp_item(rows, n - 1), "act", 0);
     }

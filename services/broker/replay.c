@@ -98,13 +98,9 @@ int kap_engine_replay(kap_engine_t *e, const kap_replayed_t *replayed, uint32_t 
     return rc;
 }
 
-int kap_engine_write_figures(kap_engine_t *e)
+/* Ends a transaction that wrote the figures: with the new head, or not at all when rc says so. */
+static int settle_figures(kap_engine_t *e, int rc)
 {
-    int rc = kap_engine_begin(e, e->head.time);
-
-    if (rc != KAP_OK)
-        return rc;
-    rc = kap_engine_put_figures(e, true);
     if (rc == KAP_OK)
         rc = kap_engine_write_head(e->txn, &e->next);
     if (rc == KAP_OK)
@@ -117,6 +113,13 @@ int kap_engine_write_figures(kap_engine_t *e)
     kap_batch_drop(&e->batch);
     e->head = e->next;
     return KAP_OK;
+}
+
+int kap_engine_write_figures(kap_engine_t *e)
+{
+    int rc = kap_engine_begin(e, e->head.time);
+
+    return rc != KAP_OK ? rc : settle_figures(e, kap_engine_put_figures(e, true));
 }
 
 /* --- figures after a crash --- */
@@ -187,17 +190,9 @@ int kap_engine_catch_up(kap_engine_t *e)
         if (rc == KAP_OK)
             rc = kap_book_write_figures(e->book);
         e->next.figures_seq = to;
-        if (rc == KAP_OK)
-            rc = kap_engine_write_head(e->txn, &e->next);
-        if (rc == KAP_OK)
-            rc = kap_txn_commit(&e->txn);
-        if (rc != KAP_OK) {
-            kap_engine_abandon(e);
+        rc = settle_figures(e, rc);
+        if (rc != KAP_OK)
             return rc;
-        }
-        kap_book_end(e->book, true);
-        kap_batch_drop(&e->batch);
-        e->head = e->next;
     }
     return KAP_OK;
 }

@@ -477,10 +477,12 @@ static bool figures_are_due(const kap_engine_t *e, const kap_engine_turn_t *turn
 
 int kap_engine_put_figures(kap_engine_t *e, bool due)
 {
-    if (!e->figures || !due)
+    if (!due)
         return KAP_OK;
-    e->next.figures_seq = e->next.seq;
-    e->next.figures_time = e->next.time;
+    if (e->figures) {
+        e->next.figures_seq = e->next.seq;
+        e->next.figures_time = e->next.time;
+    }
     return kap_book_figures_waiting(e->book) == 0 ? KAP_OK : kap_book_write_figures(e->book);
 }
 

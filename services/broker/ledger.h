@@ -110,7 +110,7 @@ typedef struct {
     uint8_t mesh[32];         /* a store of another mesh is refused */
     const kap_clock_t *clock; /* outlives the ledger */
     bool memory;              /* the twin instead of LMDB: for tests */
-    bool no_figures;          /* cells are neither kept nor answered: for the benchmark */
+    bool no_figures;          /* cells wait (but for tallies), none are answered: for the benchmark */
     size_t map_size;          /* 0: the store's default */
     uint64_t reserve_bytes;   /* free disk below which PUBLISH is answered `disk`; 0: 256 MiB */
     uint64_t room_bytes;      /* free disk at which work is taken again; 0: reserve * 5 / 4 */

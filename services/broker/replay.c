@@ -174,7 +174,7 @@ static int catch_up_events(kap_engine_t *e, uint64_t to)
 }
 
 /* Cells stand at an earlier position than the log: counts what happened since. Tallies never wait
- * (book.h, urgent), so referrals alone can be behind. */
+ * (book.h, urgent), not even while no figures are kept, so referrals alone can be behind. */
 int kap_engine_catch_up(kap_engine_t *e)
 {
     while (e->head.figures_seq < e->head.seq) {

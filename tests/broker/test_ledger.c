@@ -184,6 +184,39 @@ Test(ledger, figures_that_a_crash_left_behind_are_counted_at_the_opening)
     desk_close(d);
 }
 
+static void tally(const char *period, int count)
+{
+    desk_event(d, "a", KAP_EV_HANDOVER_TALLIED, d->now);
+    desk_span(d, KAP_F_FROM, "a");
+    desk_span(d, KAP_F_TO, "b");
+    desk_code(d, KAP_F_KIND, KAP_KIND_TRANSFER);
+    desk_span(d, KAP_F_REGION, "mikkeli");
+    desk_span(d, KAP_F_PERIOD, period);
+    desk_int(d, KAP_F_COUNT, count);
+    cr_assert_eq(desk_said(d), 0);
+}
+
+Test(ledger, what_came_while_no_figures_were_kept_is_counted_when_they_are)
+{
+    kap_edges_t edges;
+
+    desk_open(d, false);
+    tally("2025-10", 3);
+    d->figures = false;
+    desk_reopen(d);
+    desk_created(d, "a", "r1", "c1", "a", "b", "mikkeli", NULL);
+    cr_assert_eq(desk_said(d), 0);
+    tally("2025-10", 5); /* in place of the 3 */
+    tally("2025-11", 7);
+    d->figures = true;
+    desk_reopen(d);
+    desk_edges(d, "mikkeli", &edges);
+    cr_assert_eq(edges.edges[0].counts[KAP_FIGURE_REPORTED], 12);
+    cr_assert_eq(edges.edges[0].counts[KAP_FIGURE_REFERRALS], 1);
+    desk_audit(d);
+    desk_close(d);
+}
+
 /* --- the thread --- */
 
 typedef struct {

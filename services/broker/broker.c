@@ -315,6 +315,7 @@ static int open_ledger(kap_broker_t *broker)
                               .path = kap_conf_str(broker->conf, "store"),
                               .clock = broker->clock,
                               .no_figures = !kap_conf_bool(broker->conf, "metrics"),
+                              .reserve_bytes = (uint64_t)kap_conf_int(broker->conf, "reserve"),
                               .on_results = on_results,
                               .on_fatal = on_fatal,
                               .arg = broker,

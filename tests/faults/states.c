@@ -2,6 +2,7 @@
 #include "states.h"
 
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -283,9 +284,10 @@ static void judge_one(states_t *s, size_t at, size_t promises, states_judge_t *j
     memset(s->why, 0, WHY);
     int code = run_apart(s, &task);
     tally->states++;
-    if (code != 0 && promises == 0)
-        tally->early++;
-    else if (code != 0 && ++tally->wrong <= SHOWN)
+    bool early = code != 0 && promises == 0;
+    tally->early += early;
+    tally->wrong += code != 0 && !early;
+    if (code != 0 && (early ? tally->early : tally->wrong) <= SHOWN)
         printf("  at write %zu of %zu, %zu promises: %s\n", at, s->op_count, promises,
                s->why[0] ? s->why : "its reader died");
 }

@@ -5,6 +5,7 @@ Every node's door takes acts, a program publishes straight to the broker, recipi
 driver kills and stops daemons. At the end nothing waits, and whatever was accepted or receipted
 is in the log once, at the place that was told."""
 
+import os
 import random
 import signal
 import sys
@@ -17,6 +18,9 @@ from kapula_client import build, new_producer
 from rig import NODES, Door, Mesh, alive, wait_for
 
 CREATED = "kapula.referral.created.v1"
+CYCLES = int(os.environ.get("KAPULA_CYCLES", 1000 if rig.FULL else 10))
+# A long run is about many deaths, not about the size of its log.
+PACE_S = 0.15 if CYCLES > 100 else 0
 TYPES = {"refer": CREATED, "accept": "kapula.referral.accepted.v1",
          "complete": "kapula.referral.completed.v1"}
 
@@ -60,6 +64,7 @@ class Load:
         others = [other for other in NODES if other != member]
         while not self.ending.is_set():
             n += 1
+            self.ending.wait(PACE_S)
             self.note(member, "refer", rig.refer(door, f"refer/{n}", dice.choice(others)))
             came = door.local("inbox", side="in", open=True, limit=500)["referrals"]
             for row in came:
@@ -94,6 +99,7 @@ class Load:
                         raise AssertionError(f"{source}/{first + i}: {verdict} {number} "
                                              f"{sentence}, {told} then {log_seq}")
             first += len(events)
+            self.ending.wait(PACE_S)
         client.close()
 
 
@@ -113,9 +119,9 @@ class Trouble:
 
     def stop(self, name):
         pid = self.mesh.pid(name)
-        rig.os.kill(pid, signal.SIGSTOP)
+        os.kill(pid, signal.SIGSTOP)
         time.sleep(self.dice.random() * 1.5)
-        rig.os.kill(pid, signal.SIGCONT)
+        os.kill(pid, signal.SIGCONT)
         self.unharmed(name, pid)
 
     @staticmethod
@@ -138,7 +144,7 @@ class Kill(unittest.TestCase):
         with Mesh() as mesh:
             trouble = Trouble(mesh, seed)
             with Load(mesh, seed) as load:
-                for _ in range(1000 if rig.FULL else 10):
+                for _ in range(CYCLES):
                     trouble.cycle()
                     if load.wrong:
                         break

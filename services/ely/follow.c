@@ -125,8 +125,7 @@ static void feed_free(feed_t *feed)
 static int regions_look(follow_t *follow)
 {
     const kap_directory_t *dir = kap_node_directory(follow->node);
-    const kap_member_t *self =
-        kap_directory_member(dir, kap_span_str(kap_node_member(follow->node)));
+    const kap_member_t *self = kap_node_self(follow->node);
     int rc = KAP_OK;
     for (size_t i = 0; i < follow->count;) {
         const kap_region_t *region =

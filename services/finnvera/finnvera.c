@@ -2,19 +2,13 @@
 #include "finnvera.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "act_value.h"
 #include "err.h"
-#include "folder.h"
 #include "log.h"
 #include "record.h"
 #include "spool.h"
-
-typedef struct {
-    kap_folder_t *applications; /* NULL: not configured */
-} finnvera_t;
 
 /* Codes that stand for themselves until the configuration says those of the real system. Granted
  * and refused are both `handled`: the class must not tell them apart. */
@@ -45,8 +39,6 @@ static const kap_actor_column_t columns[] = {
     {NULL}};
 
 static const char *const types[] = {"finnvera", NULL};
-static const char *const services[] = {"financing", "small-loan", "ownership-change", "export",
-                                       NULL};
 
 /* --- rules --- */
 
@@ -71,52 +63,24 @@ static int rule(void *state, kap_node_t *node, const kap_act_t *act, kap_act_res
 
 /* --- applications out --- */
 
-static bool has_ended(const kap_referral_t *referral)
-{
-    switch (referral->state) {
-    case KAP_STATE_COMPLETED:
-    case KAP_STATE_DECLINED:
-    case KAP_STATE_REDIRECTED:
-    case KAP_STATE_WITHDRAWN:
-    case KAP_STATE_VOIDED:
-        return true;
-    default:
-        return false;
-    }
-}
-
-static int application_write(const finnvera_t *finnvera, const kap_received_t *received,
-                             const char *name)
-{
-    kap_buf_t json = {0};
-    if (received->event->has_sealed && !received->unsealed) {
-        KAP_LOG(KAP_LOG_ERROR, "application_unreadable",
-                KAP_SP("referral", kap_event_span(received->event, KAP_F_REFERRAL)),
-                KAP_S("what", "its contents do not open here; ask the sender to send it again"));
-        return KAP_OK;
-    }
-    int rc = kap_record_json(received, &json);
-    if (rc == KAP_OK)
-        rc = kap_folder_write(finnvera->applications, name, kap_buf_span(&json));
-    kap_buf_wipe(&json);
-    if (rc == KAP_OK)
-        KAP_LOG(KAP_LOG_INFO, "application_written", KAP_S("file", name));
-    return rc;
-}
-
 static int received(void *state, kap_node_t *node, const kap_received_t *event)
 {
-    const finnvera_t *finnvera = state;
+    const kap_folder_t *applications = state;
     char name[KAP_FOLDER_NAME_BYTES];
-    if (!finnvera->applications || !event->referral ||
+    if (!applications || !event->referral ||
         !kap_span_eq_str(event->referral->to, kap_node_member(node)))
         return KAP_OK;
-    kap_folder_name_of(kap_event_span(event->event, KAP_F_REFERRAL), ".json", name);
-    if (has_ended(event->referral))
-        return kap_folder_remove(finnvera->applications, name);
+    kap_span_t referral = kap_event_span(event->event, KAP_F_REFERRAL);
+    kap_folder_name_of(referral, ".json", name);
+    if (kap_state_is_terminal(event->referral->state))
+        return kap_folder_remove(applications, name);
     if (event->event->type != KAP_EV_REFERRAL_CREATED)
         return KAP_OK;
-    return application_write(finnvera, event, name);
+    if (!event->event->has_sealed || event->unsealed)
+        return kap_record_write(applications, name, event);
+    KAP_LOG(KAP_LOG_ERROR, "application_unreadable", KAP_SP("referral", referral),
+            KAP_S("what", "its contents do not open here; ask the sender to send it again"));
+    return KAP_OK;
 }
 
 /* --- decisions in --- */
@@ -198,61 +162,26 @@ static int decisions_start(kap_node_t *node, void **state)
 
 /* --- life --- */
 
+/* The state is the folder of applications. */
 static int opened(kap_node_t *node, void **state)
 {
-    const kap_conf_t *conf = kap_node_conf(node);
-    const char *path = kap_conf_str(conf, "finnvera.applications");
-    int rc = kap_record_check_type(node);
-    if (rc == KAP_OK)
-        rc = codes_check(conf);
-    if (rc != KAP_OK)
-        return rc;
-    finnvera_t *finnvera = calloc(1, sizeof *finnvera);
-    if (!finnvera)
-        return KAP_E_NOMEM;
-    if (path)
-        rc = kap_folder_open(NULL, path, 0700, &finnvera->applications);
-    if (rc != KAP_OK) {
-        KAP_LOG(KAP_LOG_ERROR, "applications_folder", KAP_S("path", path),
-                KAP_S("error", kap_err_text(rc)));
-        free(finnvera);
-        return rc;
-    }
-    *state = finnvera;
-    return KAP_OK;
+    int rc = codes_check(kap_node_conf(node));
+    return rc == KAP_OK ? kap_record_folder(node, "finnvera.applications", state) : rc;
 }
 
-static void closing(void **state)
-{
-    finnvera_t *finnvera = *state;
-    *state = NULL;
-    if (!finnvera)
-        return;
-    kap_folder_close(&finnvera->applications);
-    free(finnvera);
-}
-
-static int spool_start(kap_node_t *node, void **state)
-{
-    return kap_spool_start(node, KAP_SPOOL_KINDS, columns, state);
-}
-
-static const kap_node_extra_t spool = {
-    .name = "spool", .keys = kap_spool_keys, .start = spool_start, .stop = kap_spool_stop};
 static const kap_node_extra_t decisions = {
     .name = "decisions", .start = decisions_start, .stop = kap_spool_stop};
-static const kap_node_extra_t *const extras[] = {&spool, &decisions, NULL};
+static const kap_node_extra_t *const extras[] = {&kap_spool_extra, &decisions, NULL};
 
 const kap_actor_t kap_finnvera = {
     .program = "kapula-finnvera",
     .summary = "the adapter beside Finnvera's own systems: applications out, decisions in",
     .types = types,
-    .services = services,
     .columns = columns,
     .keys = keys,
     .extras = extras,
     .opened = opened,
-    .closing = closing,
+    .closing = kap_record_folder_close,
     .rule = rule,
     .received = received,
 };

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "municipality.h"
 
-#include "record.h"
 #include "spool.h"
 
 /* Headers that the customer registers of municipalities and development companies use. */
@@ -20,26 +19,13 @@ static const kap_actor_column_t columns[] = {
 
 static const char *const types[] = {"municipality", NULL};
 
-static int opened(kap_node_t *node, void **state)
-{
-    *state = NULL;
-    return kap_record_check_type(node);
-}
-
-static int spool_start(kap_node_t *node, void **state)
-{
-    return kap_spool_start(node, KAP_SPOOL_KINDS | KAP_SPOOL_KIND(HARAVA), columns, state);
-}
-
-static const kap_node_extra_t spool = {
-    .name = "spool", .keys = kap_spool_keys, .start = spool_start, .stop = kap_spool_stop};
-static const kap_node_extra_t *const extras[] = {&spool, NULL};
+static const kap_node_extra_t *const extras[] = {&kap_spool_extra, NULL};
 
 const kap_actor_t kap_municipality = {
     .program = "kapula-municipality",
     .summary = "the node of a municipality or its development company",
     .types = types,
     .columns = columns,
+    .kinds = KAP_SPOOL_KIND(HARAVA),
     .extras = extras,
-    .opened = opened,
 };

@@ -51,9 +51,8 @@ typedef struct {
     const char *summary; /* one line for --help */
     /* Actor types of proto/actor_types.def that this daemon serves, ended by NULL; NULL: any. */
     const char *const *types;
-    /* Services that it takes by default, ended by NULL; NULL: what the directory says. */
-    const char *const *services;
     const kap_actor_column_t *columns;     /* intake, ended by column NULL; may be NULL */
+    uint32_t kinds;                        /* of rows, beyond those that every spool takes */
     const kap_conf_key_t *keys;            /* further configuration keys; may be NULL */
     const kap_node_extra_t *const *extras; /* ended by NULL; may be NULL */
 

@@ -108,9 +108,6 @@ int kap_work_line(kap_work_t *work, kap_line_t **line);
 /* Room on the disk for new local events: KAP_OK or KAP_E_DISK. */
 int kap_node_has_room(kap_node_t *node);
 
-/* Own member as the directory has it now; NULL when it is not there. */
-const kap_member_t *kap_node_self(const kap_node_t *node);
-
 /* keys.c: reads key files and secret as configured; messages are logged. */
 int kap_node_keys_open(kap_node_t *node);
 void kap_node_keys_close(kap_node_t *node);

@@ -33,19 +33,9 @@ const kap_conf_t *kap_node_conf(const kap_node_t *node)
     return node->conf;
 }
 
-const kap_clock_t *kap_node_clock(const kap_node_t *node)
-{
-    return node->clock;
-}
-
 int64_t kap_node_now_ms(const kap_node_t *node)
 {
     return kap_clock_now_ms(node->clock);
-}
-
-kap_store_t *kap_node_store(const kap_node_t *node)
-{
-    return node->store;
 }
 
 kap_client_t *kap_node_client(const kap_node_t *node)
@@ -271,9 +261,34 @@ static int extras_start(kap_node_t *node)
     return KAP_OK;
 }
 
+/* Is this member of a type that the daemon serves? */
+static int type_check(const kap_node_t *node)
+{
+    const char *const *types = node->actor->types;
+    const kap_member_t *self = kap_node_self(node);
+    char known[200] = "";
+    size_t at = 0;
+    if (!self || !types)
+        return KAP_OK;
+    for (; *types; types++) {
+        if (kap_span_eq_str(self->type_id, *types))
+            return KAP_OK;
+        if (at < sizeof known)
+            at += (size_t)snprintf(known + at, sizeof known - at, "%s%s", at ? ", " : "", *types);
+    }
+    KAP_LOG(KAP_LOG_ERROR, "actor_type", KAP_S("member", node->member),
+            KAP_SP("type", self->type_id), KAP_S("types", known),
+            KAP_S("what", "this daemon serves members of other types; kapula-partner serves any"));
+    return KAP_E_CONFIG;
+}
+
 int kap_node_start(kap_node_t *node)
 {
-    int rc = node->actor->opened ? node->actor->opened(node, &node->actor_state) : KAP_OK;
+    int rc = type_check(node);
+    if (rc != KAP_OK)
+        return rc;
+    if (node->actor->opened)
+        rc = node->actor->opened(node, &node->actor_state);
     node->actor_started = rc == KAP_OK;
     if (rc == KAP_OK)
         rc = extras_start(node);

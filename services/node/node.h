@@ -26,7 +26,8 @@
 int kap_node_open(kap_loop_t *loop, const kap_conf_t *conf, const kap_actor_t *actor,
                   kap_node_t **node);
 
-/* Starts the actor and its extras. Separate from open so that a test can look at an open node. */
+/* Starts the actor and its extras. Separate from open so that a test can look at an open node.
+ * KAP_E_CONFIG, logged: this member is of no type that the actor serves. */
 int kap_node_start(kap_node_t *node);
 
 /* Takes no new acts from now on and calls `on_drained` once what waited was receipted or
@@ -39,13 +40,13 @@ void kap_node_close(kap_node_t **node);
 /* Lent, valid until close unless said otherwise. */
 kap_loop_t *kap_node_loop(const kap_node_t *node);
 const kap_conf_t *kap_node_conf(const kap_node_t *node);
-const kap_clock_t *kap_node_clock(const kap_node_t *node);
 int64_t kap_node_now_ms(const kap_node_t *node);
-kap_store_t *kap_node_store(const kap_node_t *node);
 /* The connection to the broker, for an extra that asks more of it than the node does. */
 kap_client_t *kap_node_client(const kap_node_t *node);
 const kap_actor_t *kap_node_actor(const kap_node_t *node);
 const char *kap_node_member(const kap_node_t *node); /* own member id */
+/* Own member as the directory has it now; NULL when it is not there. */
+const kap_member_t *kap_node_self(const kap_node_t *node);
 /* The directory in force; take a reference to keep it over a return to the loop. */
 const kap_directory_t *kap_node_directory(const kap_node_t *node);
 

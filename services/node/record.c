@@ -79,7 +79,7 @@ static void value_put(kap_buf_t *json, const kap_value_t *value)
     }
 }
 
-int kap_record_json(const kap_received_t *received, kap_buf_t *json)
+static int json_of(const kap_received_t *received, kap_buf_t *json)
 {
     const kap_event_t *ev = received->event;
     const kap_value_t *contents = NULL;
@@ -103,23 +103,32 @@ int kap_record_json(const kap_received_t *received, kap_buf_t *json)
     return rc;
 }
 
-int kap_record_check_type(const kap_node_t *node)
+int kap_record_folder(const kap_node_t *node, const char *key, void **folder)
 {
-    const char *const *types = kap_node_actor(node)->types;
-    const kap_member_t *self =
-        kap_directory_member(kap_node_directory(node), kap_span_str(kap_node_member(node)));
-    char known[200] = "";
-    size_t at = 0;
-    if (!self || !types)
+    const char *path = kap_conf_str(kap_node_conf(node), key);
+    *folder = NULL;
+    if (!path)
         return KAP_OK;
-    for (; *types; types++) {
-        if (kap_span_eq_str(self->type_id, *types))
-            return KAP_OK;
-        if (at < sizeof known)
-            at += (size_t)snprintf(known + at, sizeof known - at, "%s%s", at ? ", " : "", *types);
-    }
-    KAP_LOG(KAP_LOG_ERROR, "actor_type", KAP_S("member", kap_node_member(node)),
-            KAP_SP("type", self->type_id), KAP_S("types", known),
-            KAP_S("what", "this daemon serves members of other types; kapula-partner serves any"));
-    return KAP_E_CONFIG;
+    int rc = kap_folder_open(NULL, path, 0700, (kap_folder_t **)folder);
+    if (rc != KAP_OK)
+        KAP_LOG(KAP_LOG_ERROR, "folder_not_opened", KAP_S("key", key), KAP_S("path", path),
+                KAP_S("error", kap_err_text(rc)));
+    return rc;
+}
+
+void kap_record_folder_close(void **folder)
+{
+    kap_folder_close((kap_folder_t **)folder);
+}
+
+int kap_record_write(const kap_folder_t *folder, const char *name, const kap_received_t *received)
+{
+    kap_buf_t json = {0};
+    int rc = json_of(received, &json);
+    if (rc == KAP_OK)
+        rc = kap_folder_write(folder, name, kap_buf_span(&json));
+    kap_buf_wipe(&json);
+    if (rc == KAP_OK)
+        KAP_LOG(KAP_LOG_INFO, "record_written", KAP_S("file", name));
+    return rc;
 }

@@ -800,17 +800,22 @@ void kap_spool_close(kap_spool_t **ref)
     free(spool);
 }
 
-int kap_spool_start(kap_node_t *node, uint32_t kinds, const kap_actor_column_t *columns,
-                    void **state)
-{
-    const char *directory = kap_conf_str(kap_node_conf(node), "spool.directory");
-    kap_spool_opts_t opts = {
-        .name = "spool", .directory = directory, .kind = -1, .kinds = kinds, .columns = columns};
-    *state = NULL;
-    return directory ? kap_spool_open(node, &opts, (kap_spool_t **)state) : KAP_OK;
-}
-
 void kap_spool_stop(void **state)
 {
     kap_spool_close((kap_spool_t **)state);
 }
+
+static int start(kap_node_t *node, void **state)
+{
+    const kap_actor_t *actor = kap_node_actor(node);
+    kap_spool_opts_t opts = {.name = "spool",
+                             .directory = kap_conf_str(kap_node_conf(node), "spool.directory"),
+                             .kind = -1,
+                             .kinds = KAP_SPOOL_KINDS | actor->kinds,
+                             .columns = actor->columns};
+    *state = NULL;
+    return opts.directory ? kap_spool_open(node, &opts, (kap_spool_t **)state) : KAP_OK;
+}
+
+const kap_node_extra_t kap_spool_extra = {
+    .name = "spool", .keys = kap_spool_keys, .start = start, .stop = kap_spool_stop};

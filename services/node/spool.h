@@ -18,8 +18,12 @@
 
 typedef struct kap_spool kap_spool_t;
 
-/* Configuration, shared by every spool of a daemon; for the actor's extra. */
+/* Configuration, shared by every spool of a daemon. */
 extern const kap_conf_key_t kap_spool_keys[];
+
+/* The spool of spool.directory, with the columns and kinds of the actor's table; nothing when that
+ * is not configured. */
+extern const kap_node_extra_t kap_spool_extra;
 
 #define KAP_SPOOL_KIND(NAME) (UINT32_C(1) << KAP_INTAKE_##NAME)
 /* Kinds that every daemon takes: all but the campaign's answers and a financier's decisions. */
@@ -41,10 +45,7 @@ typedef struct {
 int kap_spool_open(kap_node_t *node, const kap_spool_opts_t *opts, kap_spool_t **out);
 void kap_spool_close(kap_spool_t **spool);
 
-/* For an actor's extra: the spool of spool.directory, or nothing (*state NULL) when that is not
- * configured. */
-int kap_spool_start(kap_node_t *node, uint32_t kinds, const kap_actor_column_t *columns,
-                    void **state);
+/* For an extra whose state is a spool. */
 void kap_spool_stop(void **state);
 
 #endif

@@ -40,11 +40,6 @@ typedef struct {
     kap_actor_column_t columns[COLUMNS + 1];
 } drop_t;
 
-static const kap_member_t *self_of(const kap_node_t *node)
-{
-    return kap_directory_member(kap_node_directory(node), kap_span_str(kap_node_member(node)));
-}
-
 static const row_t *row_of(const kap_member_t *self)
 {
     for (size_t i = 0; self && i < sizeof rows / sizeof rows[0]; i++)
@@ -86,7 +81,7 @@ static int basis_rule(const kap_member_t *self, const kap_act_t *act, const char
 
 static int rule(void *state, kap_node_t *node, const kap_act_t *act, kap_act_result_t *result)
 {
-    const kap_member_t *self = self_of(node);
+    const kap_member_t *self = kap_node_self(node);
     (void)state;
     if (!self)
         return KAP_OK;
@@ -124,7 +119,7 @@ static int spool_start(kap_node_t *node, void **state)
     drop_t *drop = calloc(1, sizeof *drop);
     if (!drop)
         return KAP_E_NOMEM;
-    drop->row = row_of(self_of(node));
+    drop->row = row_of(kap_node_self(node));
     columns_fill(drop);
     kap_spool_opts_t opts = {.name = "spool",
                              .directory = directory,
@@ -169,7 +164,7 @@ static bool usual(const row_t *row, const char *service)
  * seen here first. Nothing is refused for it. */
 static int opened(kap_node_t *node, void **state)
 {
-    const kap_member_t *self = self_of(node);
+    const kap_member_t *self = kap_node_self(node);
     const row_t *row = row_of(self);
     *state = NULL;
     if (!self || !row)

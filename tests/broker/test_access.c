@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "access.h"
+#include "clock.h"
 #include "err.h"
 #include "world.h"
 
@@ -170,6 +171,31 @@ Test(access, a_key_is_looked_up_anew_and_only_while_valid)
     cr_expect_null(kap_access_who(dir, "", 0));
     cr_expect_null(kap_access_who(dir, "0000000000000000000000000000000000000000", 0));
     cr_expect_null(kap_access_who(dir, "too short", 0));
+}
+
+Test(access, a_key_is_somebodys_from_its_first_day_to_its_last)
+{
+    kap_directory_t *guests = NULL;
+    kap_buf_t json = {0}, messages = {0};
+    const char *key = world_member(&world, "te")->z85;
+    kap_buf_printf(&json,
+                   "{\"mesh\": \"%064d\", \"regions\": [], \"members\": [{\"id\": \"guest\", "
+                   "\"type\": \"other\", \"name\": {\"fi\": \"V\"}, \"roles\": [\"ministry\"], "
+                   "\"valid_from\": \"2026-03-29\", \"valid_to\": \"2026-03-29\", \"curve\": \"",
+                   1);
+    kap_buf_json_text(&json, kap_span_str(key));
+    kap_buf_str(&json, "\"}]}");
+    cr_assert_eq(kap_directory_parse(kap_buf_span(&json), &guests, &messages), KAP_OK, "%s",
+                 kap_buf_cstr(&messages));
+    kap_date_t day = {2026, 3, 29}; /* of 23 hours */
+    int64_t first = kap_day_start_ms(KAP_ZONE_HELSINKI, day), end = first + 23 * KAP_HOUR_MS;
+    cr_expect_null(kap_access_who(guests, key, first - 1));
+    cr_expect_not_null(kap_access_who(guests, key, first));
+    cr_expect_not_null(kap_access_who(guests, key, end - 1));
+    cr_expect_null(kap_access_who(guests, key, end));
+    kap_directory_unref(&guests);
+    kap_buf_fini(&json);
+    kap_buf_fini(&messages);
 }
 
 typedef struct {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include <criterion/criterion.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "answer.h"
 #include "err.h"
@@ -170,11 +171,31 @@ Test(answer, a_receipt_is_read_back)
     cr_expect(kap_span_eq_str(back.verdicts[1].sentence, "it was declined"));
 }
 
-Test(answer, the_largest_receipt_is_read_back)
+/* A receipt that were larger than a frame could never be sent: the sender would ask for ever. */
+Test(answer, the_largest_receipt_fits_in_a_frame_and_is_read_back)
 {
     static kap_verdict_t verdicts[KAP_LIMIT_EVENTS_PER_REQUEST];
     kap_receipt_t receipt = {.verdicts = verdicts, .verdict_count = KAP_LIMIT_EVENTS_PER_REQUEST};
     kap_receipt_t back;
+    char longest[400] = "";
+    size_t field = 0;
+    for (uint16_t number = 1; number < 1000; number++) {
+        const char *sentence = kap_refusal_sentence(number);
+        if (sentence && strlen(sentence) > strlen(longest))
+            snprintf(longest, sizeof longest, "%s", sentence);
+    }
+    for (int f = 0; f < KAP_FIELD_COUNT; f++) {
+        const kap_field_row_t *row = kap_field_row((kap_field_t)f);
+        field = row && row->wire_size > field ? row->wire_size : field;
+    }
+    size_t size = strlen(longest);
+    snprintf(longest + size, sizeof longest - size, " (field: %0*d) (state: in_contact)",
+             (int)field, 0);
+    for (uint32_t i = 0; i < KAP_LIMIT_EVENTS_PER_REQUEST; i++)
+        verdicts[i] = (kap_verdict_t){.verdict = KAP_VERDICT_REFUSED,
+                                      .refusal = UINT16_MAX,
+                                      .sentence = kap_span_str(longest),
+                                      .log_seq = INT64_MAX};
     kap_receipt_encode(&buf, &receipt);
     cr_expect_lt(buf.size, KAP_LIMIT_FRAME_BYTES);
     cr_assert_eq(kap_receipt_decode(kap_buf_span(&buf), arena, &back, &why), KAP_OK, "%s", why);

@@ -144,6 +144,14 @@ static bool word_param(const kap_ask_t *ask, const char *key, const char *first,
     return true;
 }
 
+/* after? = [from, to] of the last edge that the asker has. */
+static bool after_param(const kap_ask_t *ask, kap_edges_query_t *query)
+{
+    const kap_mp_t *after = kap_mp_get(ask->query.root, "after");
+    return !after || (kap_mp_str(kap_mp_item(after, 0), &query->after_from) &&
+                      kap_mp_str(kap_mp_item(after, 1), &query->after_to));
+}
+
 static bool edges_params(const kap_ask_t *ask, bool archive, kap_edges_query_t *query)
 {
     bool utc = archive, elapsed = archive, customer = false;
@@ -152,7 +160,7 @@ static bool edges_params(const kap_ask_t *ask, bool archive, kap_edges_query_t *
         !date_param(ask, "to", &query->has_to, &query->to) ||
         !word_param(ask, "zone", "Europe/Helsinki", "UTC", &utc) ||
         !word_param(ask, "time", "working", "elapsed", &elapsed) ||
-        !word_param(ask, "clock", "recipient", "customer", &customer))
+        !word_param(ask, "clock", "recipient", "customer", &customer) || !after_param(ask, query))
         return false;
     query->zone = utc ? KAP_ZONE_UTC : KAP_ZONE_HELSINKI;
     query->elapsed = elapsed;
@@ -174,7 +182,7 @@ static int ask_edges(kap_ask_t *ask, kap_txn_t *txn)
     if (!edges_params(ask, archive, &query))
         return refuse(ask, KAP_REFUSAL_REQUEST_PARAMETER,
                       "from and to are YYYY-MM-DD, zone Europe/Helsinki or UTC, clock recipient or "
-                      "customer, time working or elapsed");
+                      "customer, time working or elapsed, after [from, to] of an edge");
     rc = kap_figures_edges(txn, &query, ask->dir, ask->arena, &edges);
     if (rc != KAP_OK)
         return rc;

@@ -9,7 +9,12 @@
 #include "mp.h"
 #include "sketch.h"
 
-enum { COHORT_KEY = 4 + 4 + 4 + 8 + 8, CELL_KEY = 4 + 4 + 4 + 4, EDGE_KEY = 12 };
+enum {
+    COHORT_KEY = 4 + 4 + 4 + 8 + 8,
+    CELL_KEY = 4 + 4 + 4 + 4,
+    EDGE_KEY = 12,
+    PAGE_BYTES = 900 << 10, /* of edges in one answer: a frame holds them and one more */
+};
 
 /* The sketches of a row: recipient's and customer's clock, working and elapsed time. */
 static unsigned which(int clock, bool elapsed)
@@ -716,10 +721,29 @@ static void put_edge_map(kap_buf_t *buf, const kap_edge_t *edge)
     kap_mp_put_bool(buf, edge->to_accept.exact);
 }
 
+/* The edges behind the query's, as many as fit, into *page: how many; *more: there are others. */
+static uint32_t put_page(kap_buf_t *page, const kap_edges_query_t *query, const kap_edges_t *edges,
+                         bool *more)
+{
+    const kap_edge_t after = {.from = query->after_from, .to = query->after_to};
+    uint32_t first = 0, at;
+
+    while (first < edges->count && after.from.size > 0 && by_ids(&edges->edges[first], &after) <= 0)
+        first++;
+    for (at = first; at < edges->count && page->size < PAGE_BYTES; at++)
+        put_edge_map(page, &edges->edges[at]);
+    *more = at < edges->count;
+    return at - first;
+}
+
 void kap_figures_edges_encode(kap_buf_t *buf, const kap_edges_query_t *query,
                               const kap_edges_t *edges)
 {
-    kap_mp_put_map(buf, 10);
+    kap_buf_t page = {0};
+    bool more;
+    uint32_t count = put_page(&page, query, edges, &more);
+
+    kap_mp_put_map(buf, 11);
     kap_mp_put_cstr(buf, "window");
     kap_mp_put_map(buf, 3);
     kap_mp_put_cstr(buf, "from");
@@ -744,8 +768,12 @@ void kap_figures_edges_encode(kap_buf_t *buf, const kap_edges_query_t *query,
     kap_mp_put_uint(buf, edges->decided);
     kap_mp_put_cstr(buf, "pending");
     kap_mp_put_uint(buf, edges->pending);
+    kap_mp_put_cstr(buf, "more");
+    kap_mp_put_bool(buf, more);
     kap_mp_put_cstr(buf, "edges");
-    kap_mp_put_array(buf, edges->count);
-    for (uint32_t i = 0; i < edges->count; i++)
-        put_edge_map(buf, &edges->edges[i]);
+    kap_mp_put_array(buf, count);
+    kap_buf_append(buf, kap_buf_span(&page));
+    if (buf->err == KAP_OK)
+        buf->err = page.err;
+    kap_buf_fini(&page);
 }

@@ -41,10 +41,11 @@ typedef struct {
     kap_span_t region; /* or an archive's name */
     kap_zone_t zone;   /* of the window's days */
     bool has_from, has_to;
-    kap_date_t from, to;      /* [from, to), local days; only where has_ says so */
-    kap_figure_clock_t clock; /* whose time to accept */
-    bool elapsed;             /* else working time */
-    kap_span_t only;          /* edges from or to this member; empty: all */
+    kap_date_t from, to;             /* [from, to), local days; only where has_ says so */
+    kap_figure_clock_t clock;        /* whose time to accept */
+    bool elapsed;                    /* else working time */
+    kap_span_t only;                 /* edges from or to this member; empty: all */
+    kap_span_t after_from, after_to; /* tell the edges behind this one; empty: from the first on */
 } kap_edges_query_t;
 
 typedef struct {
@@ -75,8 +76,9 @@ int kap_figures_edges(kap_txn_t *txn, const kap_edges_query_t *query, const kap_
                       kap_arena_t *arena, kap_edges_t *out);
 
 /* Appends the answer as one MessagePack map, which is that of ANSWER: window, kind, as_of_seq,
- * as_of_time (ms), n, decided, pending, edges [{from, to, from_name, to_name, counts...,
- * time_to_accept}]. */
+ * as_of_time (ms), n, decided, pending, more, edges [{from, to, from_name, to_name, counts...,
+ * time_to_accept}]. Edges stand in the order of from and to; what a frame does not hold is left to
+ * the next question (`more`). n, decided and pending are of all. */
 void kap_figures_edges_encode(kap_buf_t *buf, const kap_edges_query_t *query,
                               const kap_edges_t *edges);
 

@@ -11,7 +11,7 @@
 #include "table.h"
 
 /* SCREEN_REST: lines of a screen that are no rows of the matrix: title, heads, foot. */
-enum { WATCH_S = 2, SCREEN_REST = 9 };
+enum { WATCH_S = 2, SCREEN_REST = 9, PAGE_TURNS = 5 };
 
 /* Options that go into the question as they are. */
 enum { REGION, FROM, TO, CLOCK, TIME, ZONE, QUESTIONS };
@@ -35,10 +35,11 @@ static error_t on_option(int key, char *value, struct argp_state *state)
     return 0;
 }
 
-static int ask(kap_cli_t *cli, const line_t *line, const kap_mp_t **root)
+/* The edges behind `last`, or from the first on when that is NULL. */
+static int ask_page(kap_cli_t *cli, const line_t *line, const kap_mp_t *last, const kap_mp_t **root)
 {
     kap_buf_t map;
-    uint32_t n = 0;
+    uint32_t n = last != NULL;
     for (int i = 0; i < QUESTIONS; i++)
         n += line->values[i] != NULL;
     kap_buf_init(&map);
@@ -48,9 +49,64 @@ static int ask(kap_cli_t *cli, const line_t *line, const kap_mp_t **root)
             kap_mp_put_cstr(&map, questions[i]);
             kap_mp_put_cstr(&map, line->values[i]);
         }
+    if (last) {
+        kap_mp_put_cstr(&map, "after");
+        kap_mp_put_array(&map, 2);
+        kap_mp_put_str(&map, kap_mp_get_str(last, "from"));
+        kap_mp_put_str(&map, kap_mp_get_str(last, "to"));
+    }
     int code = kap_cli_ask(cli, KAP_VERB_QUERY, kap_buf_span(&map), 0, root);
     kap_buf_fini(&map);
     return code;
+}
+
+/* All pages of one position, their edges in *edges; *moved: the figures went on between two of
+ * them. *root is the first page. */
+static int ask_pages(kap_cli_t *cli, const line_t *line, kap_shown_list_t *edges, bool *moved,
+                     const kap_mp_t **root)
+{
+    const kap_mp_t *page = NULL, *last = NULL;
+    do {
+        int code = ask_page(cli, line, last, &page);
+        if (code != 0)
+            return code;
+        *root = last ? *root : page;
+        *moved = kap_mp_get_int(page, "as_of_seq", 0) != kap_mp_get_int(*root, "as_of_seq", 0);
+        const kap_mp_t *more = kap_mp_get(page, "edges");
+        for (uint32_t i = 0; more && !*moved && i < more->count; i++) {
+            last = kap_mp_item(more, i);
+            kap_shown_add(edges, last);
+        }
+    } while (!*moved && last && kap_mp_get_bool(page, "more", false));
+    return 0;
+}
+
+/* The whole answer, as if it had come in one. */
+static int ask(kap_cli_t *cli, const line_t *line, const kap_mp_t **root)
+{
+    kap_shown_list_t map = {.arena = cli->arena};
+    kap_mp_t *whole = kap_arena_alloc(cli->arena, sizeof *whole);
+    bool moved = true;
+    for (int turn = 0; moved && turn < PAGE_TURNS; turn++) {
+        kap_shown_list_t edges = {.arena = cli->arena};
+        int code = ask_pages(cli, line, &edges, &moved, root);
+        if (code != 0 || !kap_mp_get_bool(*root, "more", false))
+            return code;
+        const kap_mp_t all = kap_shown_array(&edges), no = {.kind = KAP_MP_BOOL, .b = false};
+        map.used = 0;
+        for (uint32_t i = 0; i < (*root)->count; i++) {
+            kap_shown_add(&map, kap_mp_key(*root, i));
+            kap_shown_add(&map, kap_mp_value(*root, i));
+        }
+        kap_shown_set(&map, "edges", &all);
+        kap_shown_set(&map, "more", &no);
+    }
+    if (moved || !whole)
+        return kap_cli_fail(KAP_EXIT_UNREACHABLE,
+                            "the figures change while they are told; ask again when less comes in");
+    *whole = kap_shown_map(&map);
+    *root = whole;
+    return 0;
 }
 
 /* "45 min", "6.5 h", "3.2 d": a day is 8 hours of working time, else 24. */

@@ -298,6 +298,47 @@ Test(figures, encode_as_the_contract_says, .init = start, .fini = stop)
     kap_buf_fini(&buf);
 }
 
+/* A log has as many edges as it has pairs of actors; an answer is one frame. */
+Test(figures, many_edges_are_told_in_pages, .init = start, .fini = stop)
+{
+    enum { SIDE = 64, ALL = SIDE * SIDE };
+    static kap_edge_t all[ALL];
+    static char names[SIDE][201];
+    kap_edges_t edges = {.edges = all, .count = ALL, .n = ALL};
+    kap_edges_query_t query = {.region = KAP_SPAN("receipt")};
+    uint32_t told = 0, pages = 0;
+    bool more = true;
+
+    for (int i = 0; i < SIDE; i++)
+        snprintf(names[i], sizeof names[i], "%0200d", i);
+    for (int i = 0; i < ALL; i++) {
+        kap_span_t from = kap_span_str(names[i / SIDE]), to = kap_span_str(names[i % SIDE]);
+        all[i] = (kap_edge_t){.from = from, .to = to, .from_name = from, .to_name = to};
+    }
+    for (; more; pages++) {
+        kap_buf_t buf = {0};
+        kap_mp_t root;
+        kap_figures_edges_encode(&buf, &query, &edges);
+        cr_assert_leq(kap_bin_size(buf.size), KAP_LIMIT_FRAME_BYTES);
+        kap_span_t kept = kap_arena_dup(d->arena, kap_buf_span(&buf));
+        kap_buf_fini(&buf);
+        cr_assert_eq(kap_mp_read_answer(kept, d->arena, &root, NULL), KAP_OK);
+        cr_assert_eq(kap_mp_get_int(&root, "n", 0), ALL);
+        const kap_mp_t *page = kap_mp_get(&root, "edges");
+        cr_assert_gt(page->count, 0);
+        for (uint32_t i = 0; i < page->count; i++, told++) {
+            const kap_mp_t *edge = kap_mp_item(page, i);
+            cr_assert(kap_span_eq(kap_mp_get_str(edge, "from"), all[told].from));
+            cr_assert(kap_span_eq(kap_mp_get_str(edge, "to"), all[told].to));
+        }
+        query.after_from = all[told - 1].from;
+        query.after_to = all[told - 1].to;
+        more = kap_mp_get_bool(&root, "more", false);
+    }
+    cr_assert_eq(told, ALL);
+    cr_assert_gt(pages, 1);
+}
+
 Test(figures, a_change_by_hand_is_found_by_the_recount, .init = start)
 {
     kap_audit_report_t report;

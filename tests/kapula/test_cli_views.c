@@ -336,6 +336,41 @@ Test(cli_views, edges_passes_its_questions_on)
     runs("edges --lang sv");
 }
 
+#define PAGE(seq, more, from, to)                                                                  \
+    "{\"as_of_seq\": " seq ", \"as_of_time\": 0, \"n\": 9, \"more\": " more ", \"edges\": "        \
+    "[{\"from\": \"" from "\", \"to\": \"" to "\", \"referrals\": 1}]}"
+
+Test(cli_views, edges_gathers_the_pages_of_one_position)
+{
+    static const char *const froms[] = {"a", "b", "c"};
+    door_answers(door, "edges", PAGE("5", "true", "a", "b"));
+    door_answers(door, "edges", PAGE("6", "true", "b", "c")); /* it moved: from the first again */
+    door_answers(door, "edges", PAGE("6", "true", "a", "b"));
+    door_answers(door, "edges", PAGE("6", "true", "b", "c"));
+    door_answers(door, "edges", PAGE("6", "false", "c", "d"));
+    json_t *json = json_run("edges --format json"), *list = json_object_get(json, "edges");
+    cr_assert_eq(json_array_size(list), 3);
+    for (size_t i = 0; i < 3; i++)
+        cr_expect_str_eq(json_string_value(json_object_get(json_array_get(list, i), "from")),
+                         froms[i]);
+    cr_expect_eq(json_integer_value(json_object_get(json, "as_of_seq")), 6);
+    cr_expect(json_is_false(json_object_get(json, "more")));
+    cr_expect_not_null(strstr(door_request(door, 1), "\"after\":[\"a\",\"b\"]"), "%s",
+                       door_request(door, 1));
+    cr_expect_null(strstr(door_request(door, 2), "after"));
+    json_decref(json);
+}
+
+Test(cli_views, edges_that_never_stand_still_are_given_up)
+{
+    for (int i = 0; i < 20; i++)
+        door_answers(door, "edges",
+                     i % 2 ? PAGE("6", "true", "b", "c") : PAGE("5", "true", "a", "b"));
+    const run_t *run = door_kapula(door, "edges");
+    cr_expect_eq(run->code, 3);
+    cr_expect_not_null(strstr(run->err, "the figures change"), "%s", run->err);
+}
+
 Test(cli_views, edges_in_json_is_the_brokers_answer)
 {
     door_answers(door, "edges", edges);

@@ -96,6 +96,8 @@ static const char *form_for_people(kap_type_t type)
         return "a local time, as 2026-11-21 14:05";
     case KAP_TYPE_PERIOD:
         return "a period, as 2026, 2026-11 or 2026-11-21";
+    case KAP_TYPE_BASIS:
+        return "disclosure and gdpr; a consent needs its date, a statute its reference";
     case KAP_TYPE_LIST:
         return "a list with commas";
     default:
@@ -336,7 +338,9 @@ static void put_item(kap_buf_t *buf, kap_field_t field, kap_span_t item)
     kap_mp_put_cstr(buf, kap_field_row(KAP_F_MEMBER)->wire);
     kap_mp_put_str(buf, kap_span_trim(kap_span_sub(item, 0, n)));
     kap_mp_put_cstr(buf, kap_field_row(KAP_F_PRESENT)->wire);
-    kap_mp_put_str(buf, kap_span_trim(how));
+    how = kap_span_trim(how);
+    int code = code_parse(KAP_LIST_ATTENDANCE, how);
+    kap_mp_put_str(buf, code < 0 ? how : kap_span_str(kap_code_name(KAP_LIST_ATTENDANCE, code)));
 }
 
 static int set_list(kap_event_builder_t *b, kap_field_t field, kap_span_t text, kap_arena_t *arena)

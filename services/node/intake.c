@@ -113,7 +113,7 @@ bool kap_intake_period(kap_span_t text, kap_span_t year_text, char out[16])
     if (sscanf(copy, "%2d.%2d.%4d%c", &day, &month, &year, &rest) == 3) {
         kap_date_t date = {(int16_t)year, (int8_t)month, (int8_t)day};
         snprintf(out, 16, "%04d-%02d-%02d", year % 10000, month % 100, day % 100);
-        return kap_date_valid(date);
+        return year >= 1000 && kap_date_valid(date); /* 1.11.26 is no day of the first century */
     }
     size_t n = text.size;
     while (n && !strchr("/. ", text.data[n - 1]))

@@ -89,9 +89,17 @@ static int header_set(kap_intake_file_t *file, const kap_span_t *names, size_t c
     return kap_intake_new(&file->opts, names, count, &file->intake, &why);
 }
 
+/* "sep=;", which some spreadsheets write before the header. */
+static bool is_sep(const kap_span_t fields[])
+{
+    return fields[0].size <= 5 && kap_span_starts(fields[0], KAP_SPAN("sep="));
+}
+
 static int on_row(void *arg, const kap_span_t fields[], size_t n, int64_t line)
 {
     kap_intake_file_t *file = arg;
+    if (!file->has_header && line == 1 && is_sep(fields))
+        return KAP_OK;
     if (!file->has_header)
         return header_set(file, fields, n);
     raw_t *raw = raw_new(file, line);
@@ -177,8 +185,7 @@ static int check_row(void *arg, const kap_span_t fields[], size_t n, int64_t lin
 {
     check_t *check = arg;
     kap_intake_t *intake = NULL;
-    (void)line;
-    if (check->has_header)
+    if (check->has_header || (line == 1 && is_sep(fields)))
         return KAP_OK;
     check->has_header = true;
     int rc = kap_intake_new(&check->file->opts, fields, n, &intake, check->why);

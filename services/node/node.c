@@ -146,6 +146,11 @@ int kap_node_broker_opts(kap_node_t *node, uint8_t server_public[32], kap_client
                                 .keys = node->curve,
                                 .server_public = server_public};
     memcpy(opts->mesh, node->mesh, sizeof opts->mesh);
+    if (strncmp(opts->endpoint, "tcp://", 6) != 0 || !strchr(opts->endpoint + 6, ':')) {
+        KAP_LOG(KAP_LOG_ERROR, "config", KAP_S("key", "broker.endpoint"),
+                KAP_S("what", "write tcp://host:port"));
+        return KAP_E_CONFIG;
+    }
     if (kap_z85_decode(server_public, 32, kap_span_str(key)) == KAP_OK)
         return KAP_OK;
     KAP_LOG(KAP_LOG_ERROR, "config", KAP_S("key", "broker.public_key"),
@@ -422,7 +427,7 @@ static void args_parse(int argc, char **argv, const kap_actor_t *actor, args_t *
     }
 }
 
-/* Keys and directory as --check looks at them: what open does before the store. */
+/* Type, keys and directory as --check looks at them: what open does before the store. */
 static int check_only(const kap_conf_t *conf, const kap_actor_t *actor)
 {
     kap_node_t *node = calloc(1, sizeof *node);
@@ -438,6 +443,8 @@ static int check_only(const kap_conf_t *conf, const kap_actor_t *actor)
         rc = kap_node_keys_open(node);
     if (rc == KAP_OK)
         rc = kap_node_directory_read(node, true);
+    if (rc == KAP_OK)
+        rc = type_check(node);
     if (rc == KAP_OK)
         rc = kap_node_broker_opts(node, server_public, &opts);
     kap_node_close(&node);
@@ -523,9 +530,11 @@ int kap_node_main(int argc, char **argv, const kap_actor_t *actor)
     signal(SIGPIPE, SIG_IGN);
     if (args.print)
         code = kap_conf_print(conf, stdout) == KAP_OK ? 0 : 1;
-    else if (args.check)
+    else if (args.check) {
         code = kap_crypto_init() == KAP_OK && check_only(conf, actor) == KAP_OK ? 0 : 2;
-    else
+        if (code == 0)
+            printf("%s: configuration, keys and directory are usable\n", args.config);
+    } else
         code = serve(conf, actor);
 done:
     kap_conf_close(&conf);

@@ -177,13 +177,21 @@ Test(intake, months_and_days_are_read_as_people_write_them)
 {
     static const struct {
         const char *text, *year, *want;
-    } cases[] = {{"2026-10", "", "2026-10"},       {"10/2026", "", "2026-10"},
-                 {"1.2026", "", "2026-01"},        {"lokakuu 2026", "", "2026-10"},
-                 {"Oktober 2026", "", "2026-10"},  {"3", "2026", "2026-03"},
-                 {"5.11.2026", "", "2026-11-05"},  {"2026", "", "2026"},
-                 {"2026-11-05", "", "2026-11-05"}, {"13/2026", "", NULL},
-                 {"31.2.2026", "", NULL},          {"3", "", NULL},
-                 {"hauki", "2026", NULL},          {"", "", NULL}};
+    } cases[] = {{"2026-10", "", "2026-10"},
+                 {"10/2026", "", "2026-10"},
+                 {"1.2026", "", "2026-01"},
+                 {"lokakuu 2026", "", "2026-10"},
+                 {"Oktober 2026", "", "2026-10"},
+                 {"3", "2026", "2026-03"},
+                 {"5.11.2026", "", "2026-11-05"},
+                 {"2026", "", "2026"},
+                 {"2026-11-05", "", "2026-11-05"},
+                 {"13/2026", "", NULL},
+                 {"31.2.2026", "", NULL},
+                 {"1.11.26", "", NULL},
+                 {"3", "", NULL},
+                 {"hauki", "2026", NULL},
+                 {"", "", NULL}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char out[16];
         bool ok = kap_intake_period(kap_span_str(cases[i].text), kap_span_str(cases[i].year), out);
@@ -258,6 +266,19 @@ Test(intake, a_wrong_header_refuses_the_file_and_says_what_would_be_right)
                  KAP_E_DENIED);
     cr_assert(strstr(fix.why.reason, "means the same as the column Palvelu"), "%s", fix.why.reason);
     cr_assert_eq(fix_read(&fix, KAP_INTAKE_REFERRAL, KAP_INTAKE_CSV, ""), KAP_E_DENIED);
+    fix_end(&fix);
+}
+
+Test(intake, a_spreadsheets_line_before_the_header_is_passed_over)
+{
+    fix_t fix;
+    fix_begin(&fix, NULL);
+    cr_assert_eq(fix_read(&fix, KAP_INTAKE_TALLY, KAP_INTAKE_CSV,
+                          "sep=;\r\nMihin;Kuukausi;Kpl\r\nfinnvera;2026-10;3\r\n"),
+                 KAP_OK, "%s", fix.why.reason);
+    is_act(&fix, 0, 0, "tally to=finnvera period=2026-10 count=3");
+    cr_assert_eq(fix.rows[0].line, 3);
+    cr_assert_eq(fix_read(&fix, KAP_INTAKE_TALLY, KAP_INTAKE_CSV, "sep=;\n"), KAP_E_DENIED);
     fix_end(&fix);
 }
 

@@ -4,9 +4,12 @@
 import glob
 import json
 import os
+import re
+import signal
+import subprocess
 import unittest
 
-from mesh import Mesh, wait_for
+from mesh import BIN, Mesh, wait_for
 
 HEADER = ("Oma viite;Y-tunnus;Yritys;Yhteyshenkilö;Kenelle;Palvelu;Lisätiedot;Luovutusperuste;"
           "Suostumuspäivä\r\n")
@@ -138,6 +141,55 @@ class Asking(unittest.TestCase):
             wait_for("the rows", lambda: mesh.edge("ely", "municipality",
                                                    "partner")["referrals"] == 31)
             self.assertIn("totals only", mesh.kapula("operator", "edges"))
+
+
+class Checks(unittest.TestCase):
+    """--check, before anything is started."""
+
+    def check(self, mesh, daemon, pattern, instead):
+        """Exit code and output of --check for municipality's configuration, changed."""
+        with open(mesh.path("daemons", "municipality.conf"), encoding="utf-8") as file:
+            text, changes = re.subn(pattern, instead, file.read())
+        self.assertGreater(changes, 0)
+        with open(mesh.path("daemons", "x.conf"), "w", encoding="utf-8") as file:
+            file.write(text)
+        done = subprocess.run([os.path.join(BIN, daemon), "-c", mesh.path("daemons", "x.conf"),
+                               "--check"], capture_output=True, text=True, timeout=30, check=False)
+        return done.returncode, done.stdout + done.stderr
+
+    def test_a_broken_configuration_is_told_before_the_start(self):
+        node = "kapula-municipality"
+        with Mesh() as mesh:
+            code, said = self.check(mesh, node, "^", "# nothing changed\n")
+            self.assertEqual(code, 0)
+            self.assertIn("are usable", said)
+            for daemon, pattern, instead, sentence in (
+                    (node, "tcp:", "tpc:", "tcp://host:port"),
+                    (node, 'member = "municipality"', 'membr = "x"', "perhaps member is meant"),
+                    (node, 'member = "municipality"', 'member = "x"', "x of the configuration"),
+                    (node, "municipality.curve.key", "none.key", "none.key: not found"),
+                    (node, "municipality.curve.key", "ely.sealing.key", "curve"),
+                    (node, "directory.json", "none.json", "No such file"),
+                    (node, "}", "", "syntax error"),
+                    ("kapula-finnvera", "^", "# another daemon\n", "kapula-partner serves any")):
+                code, said = self.check(mesh, daemon, pattern, instead)
+                self.assertEqual(code, 2, said)
+                self.assertIn(sentence, said)
+
+    def test_asked_to_end_in_the_middle_of_work_it_ends_and_goes_on_later(self):
+        with Mesh() as mesh:
+            rows = 2000
+            drop(mesh.path("spool", "municipality", "in"), "siirrot.csv", referrals_csv(
+                [(f"K-{i}", "partner", "startup-advice") for i in range(rows)]))
+            counted = lambda: (mesh.edge("ely", "municipality", "partner") or {"referrals": 0})
+            for name in ("municipality", "partner", "broker", "municipality"):
+                before = counted()["referrals"]
+                wait_for("work", lambda before=before: counted()["referrals"] > before
+                         or before == rows)
+                mesh.kill(name, signal.SIGTERM)
+                mesh.start(name)
+            wait_for("every row", lambda: counted()["referrals"] == rows, 120)
+            wait_for("every delivery", lambda: counted()["undelivered"] == 0, 120)
 
 
 class Directory(unittest.TestCase):

@@ -421,7 +421,7 @@ Test(act, forums_meetings_actions_tallies_statements_and_reports, .timeout = 60)
           "kapula.meeting.moved.v1");
     comes(rig,
           rig_act(node, "meeting-hold", "meeting", plan.subject, "attendance",
-                  "municipality, te-office=remote", "topics", "4", NULL),
+                  "municipality, te-office=etänä", "topics", "4", NULL),
           "kapula.meeting.held.v1");
     comes(rig, rig_act(node, "meeting-attend", "meeting", plan.subject, NULL),
           "kapula.meeting.attended.v1");

@@ -358,7 +358,7 @@ typedef struct {
     const kap_directory_t *dir;
     kap_arena_t *arena;
     kap_edges_t *out;
-    uint32_t region, scope, only, cap;
+    uint32_t region, scope, cap;
     int64_t from_ms, to_ms;        /* the window */
     bool whole;                    /* months below may be taken from cells */
     uint32_t month_from, month_to; /* whole months in the window, [from, to) */
@@ -586,8 +586,6 @@ static int one_edge(edges_t *q, const uint8_t edge_key[EDGE_KEY])
     uint32_t from = kap_be_get_u32(edge_key + 4), to = kap_be_get_u32(edge_key + 8);
     uint64_t any = 0;
 
-    if (q->only != 0 && from != q->only && to != q->only)
-        return KAP_OK;
     int rc = walk_rest(q, edge_key, &edge, COUNT);
     if (rc == KAP_OK && q->whole)
         rc = walk_months(q, KAP_ROWS_CELLS, edge_key, &edge);
@@ -646,13 +644,11 @@ int kap_figures_edges(kap_txn_t *txn, const kap_edges_query_t *query, const kap_
         rc = kap_rows_number(txn, query->region, &q.region);
     if (rc == KAP_OK)
         rc = kap_rows_scope(txn, query->region, &q.scope);
-    if (rc == KAP_OK && query->only.size > 0)
-        rc = kap_rows_number(txn, query->only, &q.only);
     if (rc != KAP_OK)
         return rc;
     out->as_of_seq = head.figures_seq;
     out->as_of_time = head.figures_time;
-    if (q.region == 0 || (query->only.size > 0 && q.only == 0))
+    if (q.region == 0)
         return KAP_OK;
     window(&q, q.scope != 0);
     q.sketch = kap_arena_alloc(arena, KAP_SKETCH_BUCKETS * sizeof *q.sketch);

@@ -44,7 +44,6 @@ typedef struct {
     kap_date_t from, to;             /* [from, to), local days; only where has_ says so */
     kap_figure_clock_t clock;        /* whose time to accept */
     bool elapsed;                    /* else working time */
-    kap_span_t only;                 /* edges from or to this member; empty: all */
     kap_span_t after_from, after_to; /* tell the edges behind this one; empty: from the first on */
 } kap_edges_query_t;
 

@@ -262,12 +262,6 @@ Test(figures, answer_any_window, .init = start, .fini = stop)
     query.from = (kap_date_t){2026, 2, 1};
     desk_ask(d, &query, &edges);
     cr_assert_eq(edges.n, 33);
-    query.only = KAP_SPAN("c");
-    desk_ask(d, &query, &edges);
-    cr_assert_eq(edges.count, 0);
-    query.only = KAP_SPAN("b");
-    desk_ask(d, &query, &edges);
-    cr_assert_eq(edges.n, 33);
 }
 
 Test(figures, encode_as_the_contract_says, .init = start, .fini = stop)

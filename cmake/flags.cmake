@@ -5,6 +5,9 @@ add_compile_definitions(_GNU_SOURCE KAP_VERSION="${PROJECT_VERSION}")
 add_compile_options(-Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes
                     -Wpointer-arith -Wwrite-strings -Wvla -Wformat=2 -Wundef
                     -Wno-missing-field-initializers -fno-common)
+if(KAP_SEEDED)
+  add_compile_definitions(KAP_SEEDED)
+endif()
 if(KAP_WERROR)
   add_compile_options(-Werror)
 endif()

@@ -15,6 +15,7 @@
 
 #include "be.h"
 #include "crypto.h"
+#include "seeded.h"
 #include "store_backend.h"
 
 /* Table 0 of every store is the store's own; a caller's table n is n + 1 beneath. */
@@ -398,7 +399,7 @@ int kap_txn_commit(kap_txn_t **txn)
     kap_txn_t *t = take(txn);
     int rc = t->error;
 
-    if (rc == KAP_OK && t->write)
+    if (rc == KAP_OK && t->write && !KAP_SEEDED_BUG("commit_dropped"))
         rc = t->store->backend->commit(t->inner);
     else
         t->store->backend->abort(t->inner);

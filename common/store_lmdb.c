@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /* The one door to LMDB 0.9. Default durability only: no NOSYNC, NOMETASYNC, WRITEMAP. */
 #include "store_backend.h"
+#include "seeded.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -139,6 +140,8 @@ static int env_make(env_t *env, const kap_store_opts_t *opts, const char *const 
     unsigned flags = MDB_NOTLS | (opts->read_only ? MDB_RDONLY | MDB_NOLOCK : 0);
     int rc = mdb_env_create(&env->mdb), dead;
 
+    if (KAP_SEEDED_BUG("sync_dropped") || KAP_SEEDED_BUG("receipt_before_sync"))
+        flags |= MDB_NOSYNC;
     if (rc == 0)
         rc = mdb_env_set_maxdbs(env->mdb, KAP_STORE_TABLES_MAX + 1);
     if (rc == 0)
@@ -266,6 +269,8 @@ static int txn_begin(void *arg, bool write, void **out)
     if (txn == NULL)
         return KAP_E_NOMEM;
     txn->env = env;
+    if (write && KAP_SEEDED_BUG("receipt_before_sync"))
+        mdb_env_sync(env->mdb, 1);
     int rc = mdb_txn_begin(env->mdb, NULL, write ? 0 : MDB_RDONLY, &txn->mdb);
     if (rc != 0) {
         free(txn);

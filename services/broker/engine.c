@@ -10,6 +10,7 @@
 #include "err.h"
 #include "hash.h"
 #include "ids.h"
+#include "seeded.h"
 
 enum {
     HASH = KAP_LIMIT_HASH_BYTES,
@@ -342,6 +343,8 @@ static bool repeat(running_t *r, kap_log_walk_t *walk, uint32_t i)
         return true;
     }
     memcpy(leaf, logged.leaf, HASH);
+    if (KAP_SEEDED_BUG("resend_gets_a_new_place"))
+        at = e->head.seq;
     r->decided[i] = (kap_decided_t){logged.verdict, logged.why, logged.state, at, leaf};
     return memcmp(logged.content_hash, ev->content_hash, HASH) == 0;
 }

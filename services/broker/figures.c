@@ -7,6 +7,7 @@
 #include "be.h"
 #include "err.h"
 #include "mp.h"
+#include "seeded.h"
 #include "sketch.h"
 
 enum {
@@ -311,7 +312,7 @@ static int apply_one(kap_txn_t *txn, gather_t *g, kap_arena_t *scratch,
         rc = contribution_unpack(value, &old);
     else if (rc == KAP_E_NOTFOUND)
         rc = KAP_OK;
-    if (rc == KAP_OK)
+    if (rc == KAP_OK && !KAP_SEEDED_BUG("double_count"))
         rc = gather(g, scratch, &old, -1);
     if (rc == KAP_OK)
         rc = gather(g, scratch, &change->now, 1);

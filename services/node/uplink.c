@@ -13,6 +13,7 @@
 #include "log.h"
 #include "mirror.h"
 #include "renumber.h"
+#include "seeded.h"
 
 #define WINDOW_MAX    16
 #define REQUEST_BYTES (512u * 1024) /* one frame; the protocol's limit is twice that */
@@ -512,7 +513,7 @@ static int load_body(kap_node_t *node, kap_txn_t *txn, void *arg)
         return rc;
     if (uplink->line == 0) {
         uplink->line = line.line;
-        uplink->next = line.receipted + 1;
+        uplink->next = KAP_SEEDED_BUG("outbox_not_resent") ? line.next : line.receipted + 1;
     }
     if (uplink->next >= line.next)
         return KAP_E_NOTFOUND; /* all of it is under way; another line waits for their receipts */

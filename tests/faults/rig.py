@@ -11,7 +11,7 @@ import zmq
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "mesh"))
 # pylint: disable=wrong-import-position
-from kapula_client import (NEVER, Client, bins, h, pack, read_keys, unpack)  # noqa: E402
+from kapula_client import (NEVER, Client, Refused, bins, h, pack, read_keys, unpack)  # noqa: E402,F401
 from mesh import BIN, ROOT, Failed, Mesh, alive, wait_for  # noqa: E402,F401
 
 ACT, LOCAL = 33, 34
@@ -52,11 +52,16 @@ def promise(record, text):
         file.write(struct.pack("qqq", ord("m"), 0, len(data)) + data)
 
 
+def sober(**more):
+    """The environment of those who look on: no seeded bug in their own eyes."""
+    return {**{key: value for key, value in os.environ.items() if key != "KAP_SEEDED_BUG"}, **more}
+
+
 def look(which, what, record, seed, count):
     """Runs faults_broker or faults_node over a record: its exit code and its figures."""
     done = subprocess.run([program(f"faults_{which}"), what, record, str(seed), str(count)],
                           capture_output=True, text=True, timeout=7200, check=False,
-                          env=dict(os.environ, ASAN_OPTIONS=asan(
+                          env=sober(ASAN_OPTIONS=asan(
                               "handle_segv=0", "handle_sigbus=0", "handle_abort=0")))
     lines = done.stdout.splitlines()
     if done.returncode not in (0, 1) or not lines:
@@ -117,8 +122,13 @@ def idle(mesh, member):
 
 
 def stream_of(mesh, member):
-    """Every event of a member's stream, hashes checked by the client: log_seq -> (meta, open)."""
-    client, found, seq, epoch = client_of(mesh, member), {}, 0, NEVER
+    """Every event of a member's stream."""
+    return read_stream(client_of(mesh, member), member)
+
+
+def read_stream(client, member):
+    """The same, hashes checked by the client, which is closed: log_seq -> (meta, open)."""
+    found, seq, epoch = {}, 0, NEVER
     stream = f"member/{member}"
     try:
         while True:
@@ -139,7 +149,7 @@ def stream_of(mesh, member):
 def log_of(store):
     """The log of a broker's store that nobody has open: (head, {log_seq: row})."""
     done = subprocess.run([program("faults_broker"), "log", store], capture_output=True, text=True,
-                          timeout=120, check=False)
+                          timeout=120, check=False, env=sober())
     if done.returncode != 0:
         raise Failed(f"faults_broker log {store}: {done.stdout[-400:]}{done.stderr[-2000:]}")
     head, *rows = (json.loads(line) for line in done.stdout.splitlines())
@@ -159,8 +169,12 @@ def check_chain(head, rows, mesh_id):
 
 
 def audit(mesh):
-    """The recount by the broker itself; its differences."""
-    client = client_of(mesh, "operator")
+    """The recount by the broker itself, without differences."""
+    return recount(client_of(mesh, "operator"))
+
+
+def recount(client):
+    """The same, by the operator's client, which is closed."""
     try:
         answer = client.query("audit")
         assert answer["differences"] == 0, answer

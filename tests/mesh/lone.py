@@ -32,7 +32,8 @@ class Broker:
         authority = os.urandom(32)
         self.mesh = h(authority)
         self.server = self.keys("broker")
-        members = [self.member("municipality"), self.member("finnvera")]
+        members = [self.member("municipality"), self.member("finnvera"),
+                   self.member("operator", "other", ["operator"])]
         self.write("directory.json", json.dumps({
             "mesh": authority.hex(), "members": members,
             "regions": [{"id": "mikkeli", "kind": "ordinary", "area": "etela-savo"}]}))
@@ -65,8 +66,8 @@ class Broker:
                                   f'secret = "{secret.decode()}";\n')
         return public
 
-    def member(self, name):
-        return {"id": name, "name": {"fi": name}, "type": name, "roles": ["node", "party"],
+    def member(self, name, kind=None, roles=("node", "party")):
+        return {"id": name, "name": {"fi": name}, "type": kind or name, "roles": list(roles),
                 "regions": ["mikkeli"], "services": ["financing"],
                 "curve": self.keys(name).decode(), "sealing": os.urandom(32).hex(),
                 "signing": os.urandom(32).hex()}

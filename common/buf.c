@@ -48,7 +48,7 @@ static int grow(kap_buf_t *buf, size_t need)
     return KAP_OK;
 }
 
-uint8_t *kap_buf_reserve(kap_buf_t *buf, size_t extra)
+uint8_t *kap_buf_make_room(kap_buf_t *buf, size_t extra)
 {
     if (buf->err != KAP_OK)
         return NULL;

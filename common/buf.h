@@ -29,7 +29,7 @@ void kap_buf_reset(kap_buf_t *buf);
 
 /* Room for `extra` more bytes: a pointer to them, or NULL (err set). Add to size what was
  * written there. */
-uint8_t *kap_buf_reserve(kap_buf_t *buf, size_t extra);
+static inline uint8_t *kap_buf_reserve(kap_buf_t *buf, size_t extra);
 
 void kap_buf_append(kap_buf_t *buf, kap_span_t bytes);
 void kap_buf_str(kap_buf_t *buf, const char *string);
@@ -50,6 +50,15 @@ void kap_buf_json_text(kap_buf_t *buf, kap_span_t text);
 /* The bytes, ended by a NUL that is not counted; "" when empty. Lent until the next append;
  * NULL only when out of memory. */
 const char *kap_buf_cstr(kap_buf_t *buf);
+
+/* What kap_buf_reserve does when the room has to grow. */
+uint8_t *kap_buf_make_room(kap_buf_t *buf, size_t extra);
+
+static inline uint8_t *kap_buf_reserve(kap_buf_t *buf, size_t extra)
+{
+    bool fits = buf->err == 0 && buf->data && extra <= buf->cap - buf->size;
+    return fits ? buf->data + buf->size : kap_buf_make_room(buf, extra);
+}
 
 /* The bytes so far, lent until the next append. */
 static inline kap_span_t kap_buf_span(const kap_buf_t *buf)

@@ -25,9 +25,13 @@ typedef struct {
     char path[PATH_MAX];
 } env_t;
 
+/* A writing transaction keeps a cursor a table: a key on the page of the one before is found
+ * without a walk from the root. */
 typedef struct {
     MDB_txn *mdb;
     env_t *env;
+    bool write;
+    MDB_cursor *at[KAP_STORE_TABLES_MAX + 1];
 } txn_t;
 
 static int translate(int rc)
@@ -264,11 +268,12 @@ static int env_copy(void *arg, const char *directory)
 static int txn_begin(void *arg, bool write, void **out)
 {
     env_t *env = arg;
-    txn_t *txn = malloc(sizeof *txn);
+    txn_t *txn = calloc(1, sizeof *txn);
 
     if (txn == NULL)
         return KAP_E_NOMEM;
     txn->env = env;
+    txn->write = write;
     if (write && KAP_SEEDED_BUG("receipt_before_sync"))
         mdb_env_sync(env->mdb, 1);
     int rc = mdb_txn_begin(env->mdb, NULL, write ? 0 : MDB_RDONLY, &txn->mdb);
@@ -280,9 +285,34 @@ static int txn_begin(void *arg, bool write, void **out)
     return KAP_OK;
 }
 
+static void let_go(txn_t *txn, unsigned table)
+{
+    if (txn->at[table] != NULL)
+        mdb_cursor_close(txn->at[table]);
+    txn->at[table] = NULL;
+}
+
+static void let_all_go(txn_t *txn)
+{
+    for (unsigned i = 0; i < txn->env->tables; i++)
+        let_go(txn, i);
+}
+
+static int at(txn_t *txn, unsigned table, MDB_cursor **out)
+{
+    int rc = txn->at[table] != NULL
+                 ? 0
+                 : mdb_cursor_open(txn->mdb, txn->env->dbi[table], &txn->at[table]);
+
+    *out = txn->at[table];
+    return rc;
+}
+
 static int txn_commit(void *arg)
 {
     txn_t *txn = arg;
+
+    let_all_go(txn);
     int rc = mdb_txn_commit(txn->mdb);
 
     free(txn);
@@ -293,6 +323,7 @@ static void txn_abort(void *arg)
 {
     txn_t *txn = arg;
 
+    let_all_go(txn);
     mdb_txn_abort(txn->mdb);
     free(txn);
 }
@@ -315,8 +346,13 @@ static int txn_get(void *arg, unsigned table, kap_span_t key, kap_span_t *raw)
 {
     txn_t *txn = arg;
     MDB_val k = val(key), v;
-    int rc = mdb_get(txn->mdb, txn->env->dbi[table], &k, &v);
+    MDB_cursor *cursor;
+    int rc;
 
+    if (!txn->write)
+        rc = mdb_get(txn->mdb, txn->env->dbi[table], &k, &v);
+    else if ((rc = at(txn, table, &cursor)) == 0)
+        rc = mdb_cursor_get(cursor, &k, &v, MDB_SET);
     if (rc == 0)
         *raw = span(v);
     return translate(rc);
@@ -327,9 +363,11 @@ static int txn_put(void *arg, unsigned table, kap_span_t key, size_t size, bool 
 {
     txn_t *txn = arg;
     MDB_val k = val(key), v = {size, NULL};
-    int rc =
-        mdb_put(txn->mdb, txn->env->dbi[table], &k, &v, MDB_RESERVE | (append ? MDB_APPEND : 0));
+    MDB_cursor *cursor;
+    int rc = at(txn, table, &cursor);
 
+    if (rc == 0)
+        rc = mdb_cursor_put(cursor, &k, &v, MDB_RESERVE | (append ? MDB_APPEND : 0));
     if (rc == 0)
         *room = v.mv_data;
     return translate(rc);
@@ -340,6 +378,7 @@ static int txn_del(void *arg, unsigned table, kap_span_t key)
     txn_t *txn = arg;
     MDB_val k = val(key);
 
+    let_go(txn, table); /* no cursor lives through a delete: pages merge under it */
     return translate(mdb_del(txn->mdb, txn->env->dbi[table], &k, NULL));
 }
 

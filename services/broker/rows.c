@@ -18,7 +18,8 @@ enum {
     HEAD_BYTES = HASH + 16 + 8 + 8 + HASH + 8 + 8,
     LOGGED_HEAD = 4 + 1 + 1 + 2 + 2 + 1 + 2 + 8 + 4 + 8 + HASH,
     PART_HEAD = 8 + 4,
-    REFERRAL_ROW = 1, /* version of its layout */
+    VARINT_BYTES = 10, /* the longest */
+    REFERRAL_ROW = 1,  /* version of its layout */
 };
 
 /* Bits of a logged event. */
@@ -855,13 +856,14 @@ int kap_key_due_split(kap_span_t key, int64_t *at, uint32_t *scope, kap_span_t *
 
 void kap_put_varint(kap_buf_t *buf, uint64_t value)
 {
-    uint8_t bytes[10];
-    size_t n = 0;
+    uint8_t *at = kap_buf_reserve(buf, VARINT_BYTES);
 
+    if (at == NULL)
+        return;
     for (; value >= 0x80; value >>= 7)
-        bytes[n++] = (uint8_t)(value | 0x80);
-    bytes[n++] = (uint8_t)value;
-    kap_buf_append(buf, kap_span(bytes, n));
+        *at++ = (uint8_t)(value | 0x80);
+    *at++ = (uint8_t)value;
+    buf->size = (size_t)(at - buf->data);
 }
 
 void kap_put_svarint(kap_buf_t *buf, int64_t value)

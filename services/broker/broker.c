@@ -404,7 +404,8 @@ static int listen_now(kap_broker_t *broker)
         KAP_LOG(KAP_LOG_INFO, "ready", KAP_S("endpoint", actual));
     else
         KAP_LOG(KAP_LOG_ERROR, "not_listening", KAP_S("endpoint", endpoint),
-                KAP_S("error", kap_err_text(rc)));
+                KAP_S("error",
+                      rc == KAP_E_EXISTS ? "another program listens there" : kap_err_text(rc)));
     return rc;
 }
 

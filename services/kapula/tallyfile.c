@@ -59,7 +59,9 @@ static int say_row(sheet_t *sheet, const char *const values[], int64_t line)
     const kap_mp_t *error = kap_mp_get(answer, "error");
     if (error) {
         kap_span_t sentence = kap_mp_get_str(error, "sentence");
-        kap_cli_fail(0, "%s:%lld: %.*s", sheet->path, (long long)line, (int)sentence.size,
+        kap_span_t field = kap_mp_get_str(error, "field");
+        kap_cli_fail(0, "%s:%lld: %.*s%s%.*s", sheet->path, (long long)line, (int)field.size,
+                     (const char *)field.data, field.size ? ": " : "", (int)sentence.size,
                      (const char *)sentence.data);
     }
     sheet->refused += error != NULL;

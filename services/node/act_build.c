@@ -663,6 +663,20 @@ static int answer(kap_acting_t *acting, kap_draft_t *draft, kap_event_type_t typ
     return rc == KAP_OK ? finish(acting, draft, KAP_F_REFERRAL) : rc;
 }
 
+/* Why a referral without contents cannot be handed on: it has ended, or only its sender's and
+ * recipient's keys opened it. */
+static int without_contents(kap_acting_t *acting, kap_span_t id)
+{
+    kap_referral_t r;
+    kap_refusal_t why = {.number = KAP_REFUSAL_ILLEGAL_ENDED};
+    char now[100];
+    if (kap_mirror_referral(acting->work->txn, id, &r, NULL) != KAP_OK ||
+        !kap_state_is_terminal(r.state))
+        return kap_act_refuse(acting->result, KAP_ACT_REFUSAL_NOT_SHARED, "referral");
+    snprintf(now, sizeof now, "it is now: %s", kap_state_name(r.state));
+    return kap_act_refuse_proto(acting->result, &why, now);
+}
+
 /* Two events, one group: this referral ends, its child begins. */
 static int redirect(kap_acting_t *acting, kap_draft_t drafts[KAP_ACT_DRAFTS], uint32_t *count)
 {
@@ -672,9 +686,7 @@ static int redirect(kap_acting_t *acting, kap_draft_t drafts[KAP_ACT_DRAFTS], ui
     if (rc == KAP_OK)
         rc = kap_inbox_contents(acting->work, id, &acting->clear, &parent);
     if (rc == KAP_E_DENIED || rc == KAP_E_CORRUPT || rc == KAP_E_NOTFOUND)
-        rc = acting->result->code[0]
-                 ? rc
-                 : kap_act_refuse(acting->result, KAP_ACT_REFUSAL_NOT_SHARED, "referral");
+        rc = acting->result->code[0] ? rc : without_contents(acting, id);
     if (rc != KAP_OK)
         return rc;
     child = kap_act_field(acting->act, "next.", "referral");

@@ -72,6 +72,18 @@ class Stories(unittest.TestCase):
         mesh.until_state("partner", child, "delivered")
         self.assertEqual(mesh.json("partner", "show", child)["contents"]["company"], "Esimerkki Oy")
 
+    def test_what_was_voided_is_not_handed_on_and_the_reason_is_its_state(self):
+        mesh = self.mesh
+        referral = refer(mesh, "municipality", "--to", "te-office", "--service", "startup-grant")
+        mesh.until_state("te-office", referral, "delivered")
+        mesh.kapula("municipality", "answer", referral, "consent-withdrawn")
+        mesh.kapula("municipality", "answer", referral, "void", "--reason", "mistake")
+        mesh.until_state("te-office", referral, "voided")
+        said = mesh.kapula("te-office", "answer", referral, "redirect", "--reason", "wrong_area",
+                           "--to", "ely", "--service", "export", expect=1)
+        self.assertIn("voided", said)
+        self.assertEqual(len(said.strip().splitlines()), 1)
+
     def test_a_withdrawal_that_comes_second_is_refused_with_the_current_state(self):
         mesh = self.mesh
         referral = refer(mesh, "municipality", "--to", "partner", "--service", "startup-advice")

@@ -499,6 +499,12 @@ uint16_t kap_ask_allowed(const kap_ask_t *ask, const char **why)
     case KAP_QUERY_ARCHIVE:
         *why = "name is an archive's name";
         return id_fits(text_of(ask, "name")) ? 0 : KAP_REFUSAL_REQUEST_PARAMETER;
+    case KAP_QUERY_STREAMS:
+        *why = "streams is a list of names, or absent";
+        return !kap_mp_get(ask->query.root, "streams") ||
+                       kap_mp_get(ask->query.root, "streams")->kind == KAP_MP_ARRAY
+                   ? 0
+                   : KAP_REFUSAL_REQUEST_PARAMETER;
     case KAP_QUERY_AUDIT:
         return kap_may_operate(ask->who) ? 0 : KAP_REFUSAL_NOT_ALLOWED_QUERY;
     default:

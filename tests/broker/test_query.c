@@ -169,6 +169,8 @@ Test(query, refuses_what_it_does_not_know_and_whom_it_does_not_serve)
     cr_expect_eq(refusal(&te, "audit", NULL, NULL), KAP_REFUSAL_NOT_ALLOWED_QUERY);
     cr_expect_eq(refusal(&te, "archive", "name", "nothing"), KAP_REFUSAL_REQUEST_NOT_FOUND);
     cr_expect_eq(refusal(&te, "archive", NULL, NULL), KAP_REFUSAL_REQUEST_PARAMETER);
+    cr_expect_eq(refusal(&te, "streams", "streams", "member/te"), KAP_REFUSAL_REQUEST_PARAMETER);
+    cr_expect_eq(refusal(&te, "edges", "after", "a"), KAP_REFUSAL_REQUEST_PARAMETER, "no region");
 }
 
 /* op imports one referral, r-1 of Resource 1 and Resource 2, into the archive "receipt". */

@@ -148,8 +148,10 @@ static void add_row(kap_cli_t *cli, kap_table_t *table, const kap_mp_t *edge, bo
                  (long long)kap_mp_get_int(edge, counts[i], 0));
     duration_text(times, "p50_ms", elapsed, text[CELLS - 2]);
     duration_text(times, "p90_ms", elapsed, text[CELLS - 1]);
-    snprintf(text[REPORTED], sizeof text[0], "%lld",
-             (long long)kap_mp_get_int(edge, "reported", 0));
+    int64_t reported = kap_mp_get_int(edge, "reported", 0);
+    text[REPORTED][0] = '\0'; /* most say nothing */
+    if (reported > 0)
+        snprintf(text[REPORTED], sizeof text[0], "%lld", (long long)reported);
     for (int i = 0; i <= CELLS; i++)
         cells[i] = text[i];
     kap_table_row(table, cells);
@@ -312,7 +314,7 @@ static int days_in_order(const line_t *line)
 
 static int show(kap_cli_t *cli, const line_t *line)
 {
-    const kap_mp_t *root;
+    const kap_mp_t *root = NULL;
     int code = ask(cli, line, &root);
     if (code != 0)
         return code;

@@ -45,7 +45,7 @@ static bool ends_with(kap_span_t text, const char *end)
 
 static bool is_time(kap_span_t key)
 {
-    return ends_with(key, "_at") || kap_span_eq_str(key, "at");
+    return ends_with(key, "_at") || ends_with(key, "_time") || kap_span_eq_str(key, "at");
 }
 
 static bool is_member_key(kap_span_t key)

@@ -180,7 +180,7 @@ static void go(waiting_t *w)
         answer_here(w);
         return;
     }
-    w->work = (kap_work_t){.step = on_step, .done = on_done};
+    w->work = (kap_work_t){.step = on_step, .done = on_done, .question = true};
     kap_reader_submit(w->queries->host.reader, &w->work);
 }
 

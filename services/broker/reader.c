@@ -17,8 +17,9 @@ struct kap_reader {
     pthread_mutex_t lock; /* the two queues and `stopping` */
     pthread_cond_t work;
     pthread_mutex_t *gate; /* held for the length of a slice */
-    queue_t todo, over;
+    queue_t reads, questions, over;
     bool stopping;
+    bool asked;  /* the last slice was a question's; the thread's own */
     size_t load; /* loop thread only */
 };
 
@@ -46,6 +47,19 @@ static kap_work_t *queue_take(queue_t *queue)
     return work;
 }
 
+static void put_todo(kap_reader_t *reader, kap_work_t *work)
+{
+    queue_put(work->question ? &reader->questions : &reader->reads, work);
+}
+
+/* What is done next: questions and reads by turns while there are both. */
+static kap_work_t *take_todo(kap_reader_t *reader)
+{
+    bool ask = reader->questions.first && (!reader->asked || !reader->reads.first);
+    reader->asked = ask;
+    return queue_take(ask ? &reader->questions : &reader->reads);
+}
+
 /* One slice: a snapshot only as long as the step. */
 static int slice(kap_reader_t *reader, kap_txn_t *txn, kap_work_t *work)
 {
@@ -70,7 +84,7 @@ static void *run(void *arg)
     pthread_mutex_unlock(reader->gate);
     pthread_mutex_lock(&reader->lock);
     while (!reader->stopping) {
-        kap_work_t *work = queue_take(&reader->todo);
+        kap_work_t *work = take_todo(reader);
         if (!work) {
             pthread_cond_wait(&reader->work, &reader->lock);
             continue;
@@ -78,9 +92,12 @@ static void *run(void *arg)
         pthread_mutex_unlock(&reader->lock);
         work->rc = begun == KAP_OK ? slice(reader, txn, work) : begun;
         pthread_mutex_lock(&reader->lock);
-        queue_put(work->rc == KAP_E_AGAIN ? &reader->todo : &reader->over, work);
-        if (work->rc != KAP_E_AGAIN)
-            kap_wake_send(reader->wake);
+        if (work->rc == KAP_E_AGAIN) {
+            put_todo(reader, work);
+            continue;
+        }
+        queue_put(&reader->over, work);
+        kap_wake_send(reader->wake);
     }
     pthread_mutex_unlock(&reader->lock);
     kap_txn_abort(&txn);
@@ -110,7 +127,8 @@ int kap_reader_start(kap_loop_t *loop, kap_store_t *store, pthread_mutex_t *gate
         return KAP_E_NOMEM;
     reader->store = store;
     reader->gate = gate;
-    queue_init(&reader->todo);
+    queue_init(&reader->reads);
+    queue_init(&reader->questions);
     queue_init(&reader->over);
     pthread_mutex_init(&reader->lock, NULL);
     pthread_cond_init(&reader->work, NULL);
@@ -132,7 +150,7 @@ void kap_reader_submit(kap_reader_t *reader, kap_work_t *work)
 {
     reader->load++;
     pthread_mutex_lock(&reader->lock);
-    queue_put(&reader->todo, work);
+    put_todo(reader, work);
     pthread_cond_signal(&reader->work);
     pthread_mutex_unlock(&reader->lock);
 }
@@ -153,7 +171,7 @@ void kap_reader_stop(kap_reader_t **handle)
     pthread_mutex_unlock(&reader->lock);
     pthread_join(reader->thread, NULL);
     on_wake(reader);
-    for (kap_work_t *work; (work = queue_take(&reader->todo)) != NULL;) {
+    for (kap_work_t *work; (work = take_todo(reader)) != NULL;) {
         reader->load--;
         work->done(work, KAP_E_CLOSED);
     }

@@ -3,12 +3,15 @@
  * reader: the thread that reads the ledger's store for the loop: cold FETCH, QUERY, recounts. Work
  * is done in slices; between two slices its read transaction is reset, so that no snapshot holds
  * back the reuse of pages, and the work goes to the end of the queue, so that a long recount does
- * not delay a short answer. Owner: the broker's loop. It writes nothing and knows no socket.
+ * not delay a short answer. Questions and reads of streams take turns, so that many questions of
+ * one member do not keep the others from their events. Owner: the broker's loop. It writes nothing
+ * and knows no socket.
  */
 #ifndef KAP_READER_H
 #define KAP_READER_H
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "loop.h"
@@ -25,6 +28,7 @@ struct kap_work {
     /* Loop thread: the work is over and the caller's again. `rc` of the last step, or KAP_E_CLOSED
      * when the reader stopped first. */
     void (*done)(kap_work_t *work, int rc);
+    bool question;    /* set by the caller: else it reads a stream */
     int rc;           /* the reader's own */
     kap_work_t *next; /* the reader's own */
 };

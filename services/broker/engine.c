@@ -11,6 +11,7 @@
 #include "hash.h"
 #include "ids.h"
 #include "seeded.h"
+#include "sound.h"
 
 enum {
     HASH = KAP_LIMIT_HASH_BYTES,
@@ -52,6 +53,8 @@ static int read_head(kap_engine_t *e, const uint8_t mesh[32])
     if (rc != KAP_OK)
         return rc;
     rc = kap_rows_head(txn, &e->head);
+    if (rc == KAP_OK || rc == KAP_E_NOTFOUND)
+        rc = kap_sound_check(txn, rc == KAP_E_NOTFOUND);
     kap_txn_abort(&txn);
     if (rc == KAP_E_NOTFOUND) {
         e->head = (kap_head_t){0};

@@ -17,7 +17,8 @@
 typedef struct kap_engine kap_engine_t;
 
 /* Over an open store with the tables of rows.h, which outlives it. A new store gets an epoch and is
- * bound to the mesh. figures false: none are kept. KAP_E_CONFLICT: the store is of another mesh. */
+ * bound to the mesh. figures false: none are kept. KAP_E_CONFLICT: the store is of another mesh;
+ * KAP_E_CORRUPT: rows are missing that have to be there (sound.h). */
 int kap_engine_open(kap_store_t *store, const uint8_t mesh[32], bool figures, kap_engine_t **out);
 void kap_engine_close(kap_engine_t **engine);
 

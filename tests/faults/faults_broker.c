@@ -16,6 +16,7 @@
 #include "hash.h"
 #include "ids.h"
 #include "rows.h"
+#include "sound.h"
 #include "states.h"
 
 enum { HASH = KAP_LIMIT_HASH_BYTES, AUDIT_EACH = 50 };
@@ -221,9 +222,7 @@ static int read_marks(const truth_t *truth, kap_txn_t *txn)
             return STATES_ABSENT;
         if (rc == KAP_OK)
             rc = kap_rows_receipt(txn, kap_span_str(source), sequence, &at);
-        if (rc == KAP_E_NOTFOUND)
-            return STATES_ABSENT;
-        if (rc != KAP_OK)
+        if (rc != KAP_OK) /* the mark says that it has to be there */
             return STATES_NOTICED;
         if (at != log_seq)
             return STATES_WRONG;
@@ -261,7 +260,7 @@ static int read_damaged(void *arg, const char *folder)
     int code = STATES_NOTICED;
     if (open_store(folder, NULL, &store) == KAP_OK &&
         kap_txn_begin(store, KAP_TXN_READ, &txn) == KAP_OK) {
-        code = read_log(arg, txn);
+        code = kap_sound_check(txn, false) == KAP_OK ? read_log(arg, txn) : STATES_NOTICED;
         if (code == STATES_UNHARMED)
             code = read_marks(arg, txn);
         kap_txn_abort(&txn);

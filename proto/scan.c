@@ -41,6 +41,12 @@ static inline bool is_ascii(const uint8_t *data, size_t size)
 {
     const uint64_t high = UINT64_C(0x8080808080808080);
     uint64_t word;
+    if (size < sizeof word && size >= 4) {
+        uint32_t first, last;
+        memcpy(&first, data, sizeof first);
+        memcpy(&last, data + size - sizeof last, sizeof last);
+        return ((first | last) & (uint32_t)high) == 0;
+    }
     if (size < sizeof word) {
         uint8_t seen = 0;
         for (size_t i = 0; i < size; i++) {

@@ -534,7 +534,7 @@ int kap_engine_finish(kap_engine_t *e, const kap_engine_turn_t *turn)
 static bool is_idle(const kap_engine_t *e)
 {
     return e->entry_count == 0 && !e->json_new && kap_book_is_clean(e->book) &&
-           kap_book_figures_waiting(e->book) == 0;
+           (!e->figures || e->head.figures_seq == e->head.seq);
 }
 
 static int skip(kap_engine_t *e)

@@ -14,8 +14,10 @@
 enum {
     BATCH_EVENTS_MAX = 8192, /* a guess: more would only make the first ones wait */
     RESERVE_BYTES = 256 << 20,
-    DISK_BATCHES = 64,  /* the disk is looked at so often under load, and at each tick */
-    READERS_MS = 60000, /* slots of killed readers would hold back pages for ever */
+    DISK_BATCHES = 64,    /* the disk is looked at so often under load, and at each tick */
+    READERS_MS = 60000,   /* slots of killed readers would hold back pages for ever */
+    FIGURES_IDLE_MS = 20, /* so long nothing comes: figures are written. A guess: above the pause
+                           * of who sends one event after the other */
 };
 
 typedef struct waiting {
@@ -49,6 +51,8 @@ struct kap_ledger {
     /* the ledger thread's */
     uint32_t until_disk;
     int64_t readers_ms; /* when reader slots were looked at */
+    bool figures_owed;  /* they stand behind the head */
+    bool quiet;         /* the turn has no jobs */
     bool full;
 };
 
@@ -62,13 +66,14 @@ static int64_t now_us(void)
     return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
-/* Figures are written when nothing waits, or when somebody waits for them. */
+/* Figures are written when nothing comes, or when somebody waits for them: not in the way of a
+ * lone event's receipt. */
 static bool may_write_figures(void *arg)
 {
     kap_ledger_t *l = arg;
 
     pthread_mutex_lock(&l->mutex);
-    bool may = l->jobs == NULL || l->figures_wanted;
+    bool may = (l->jobs == NULL && l->quiet) || l->figures_wanted;
     l->figures_wanted = false;
     pthread_mutex_unlock(&l->mutex);
     return may;
@@ -103,14 +108,36 @@ static kap_job_t *take_jobs(kap_ledger_t *l)
     return first;
 }
 
+/* Under the mutex. */
+static bool has_work(const kap_ledger_t *l)
+{
+    return l->jobs != NULL || l->tick || l->closing || l->dir != NULL ||
+           (l->figures_owed && l->figures_wanted);
+}
+
+/* Until there is work, or figures are owed and nothing came. Under the mutex. */
+static void wait_a_while(kap_ledger_t *l)
+{
+    struct timespec until;
+    int rc = 0;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += FIGURES_IDLE_MS * 1000000L;
+    until.tv_sec += until.tv_nsec / 1000000000L;
+    until.tv_nsec %= 1000000000L;
+    while (rc == 0 && !has_work(l))
+        rc = l->figures_owed ? pthread_cond_timedwait(&l->cond, &l->mutex, &until)
+                             : pthread_cond_wait(&l->cond, &l->mutex);
+}
+
 static void wait_for_work(kap_ledger_t *l, turn_t *turn)
 {
     pthread_mutex_lock(&l->mutex);
-    while (l->jobs == NULL && !l->tick && !l->closing && l->dir == NULL)
-        pthread_cond_wait(&l->cond, &l->mutex);
+    wait_a_while(l);
     turn->jobs = take_jobs(l);
+    l->quiet = turn->jobs == NULL;
     turn->tick = l->tick;
-    turn->closing = l->closing && turn->jobs == NULL;
+    turn->closing = l->closing && turn->jobs == NULL && !l->figures_owed;
     turn->dir = l->dir;
     turn->json = l->json;
     l->tick = false;
@@ -178,6 +205,8 @@ static int commit(kap_ledger_t *l, const turn_t *turn, waiting_t *w, bool *more)
         if (rc != KAP_OK)
             return rc;
     }
+    if (rc == KAP_OK)
+        l->figures_owed = !l->opts.no_figures && w->batch->figures_seq < w->batch->head_seq;
     w->deadlines_at = t.expire && !*more ? t.now : INT64_MIN;
     return rc;
 }
@@ -355,6 +384,7 @@ int kap_ledger_open(const kap_ledger_opts_t *opts, kap_directory_t *dir, kap_spa
                     kap_ledger_t **out)
 {
     kap_ledger_t *l = calloc(1, sizeof *l);
+    pthread_condattr_t attr;
 
     if (l == NULL)
         return KAP_E_NOMEM;
@@ -362,7 +392,10 @@ int kap_ledger_open(const kap_ledger_opts_t *opts, kap_directory_t *dir, kap_spa
     l->opts.reserve_bytes = opts->reserve_bytes != 0 ? opts->reserve_bytes : RESERVE_BYTES;
     l->opts.room_bytes = opts->room_bytes != 0 ? opts->room_bytes : l->opts.reserve_bytes / 4 * 5;
     pthread_mutex_init(&l->mutex, NULL);
-    pthread_cond_init(&l->cond, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&l->cond, &attr);
+    pthread_condattr_destroy(&attr);
     l->wake = kap_wake_new(opts->loop, deliver, l);
     int rc = l->wake == NULL ? KAP_E_NOMEM : open_store(l);
     if (rc == KAP_OK)
@@ -444,6 +477,7 @@ void kap_ledger_want_figures(kap_ledger_t *l)
 {
     pthread_mutex_lock(&l->mutex);
     l->figures_wanted = true;
+    pthread_cond_signal(&l->cond);
     pthread_mutex_unlock(&l->mutex);
 }
 

@@ -110,10 +110,10 @@ typedef struct {
     uint8_t mesh[32];         /* a store of another mesh is refused */
     const kap_clock_t *clock; /* outlives the ledger */
     bool memory;              /* the twin instead of LMDB: for tests */
-    bool no_figures;          /* cells wait (but for tallies), none are answered: for the benchmark */
-    size_t map_size;          /* 0: the store's default */
-    uint64_t reserve_bytes;   /* free disk below which PUBLISH is answered `disk`; 0: 256 MiB */
-    uint64_t room_bytes;      /* free disk at which work is taken again; 0: reserve * 5 / 4 */
+    bool no_figures;        /* cells wait (but for tallies), none are answered: for the benchmark */
+    size_t map_size;        /* 0: the store's default */
+    uint64_t reserve_bytes; /* free disk below which PUBLISH is answered `disk`; 0: 256 MiB */
+    uint64_t room_bytes;    /* free disk at which work is taken again; 0: reserve * 5 / 4 */
     /* Loop thread. The batch is lent for the call: ref it to keep it. Batches come in order. */
     void (*on_results)(void *arg, kap_batch_t *batch);
     /* Loop thread, at most once: a commit failed or the store is damaged. Nothing more is judged;
@@ -153,8 +153,8 @@ void kap_ledger_set_directory(kap_ledger_t *ledger, kap_directory_t *dir, kap_sp
  * second or so, and whenever a rehearsal's clock moved. Loop thread. */
 void kap_ledger_tick(kap_ledger_t *ledger);
 
-/* Somebody waits for figures: the next batch writes them, busy or not. Without anything under way
- * they stand at the head already. Loop thread. */
+/* Somebody waits for figures: they are written now, or with the next batch when one is under way.
+ * Else they are once nothing comes for a while. Loop thread. */
 void kap_ledger_want_figures(kap_ledger_t *ledger);
 
 /* The store, for readers; lives until close. */

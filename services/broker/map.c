@@ -25,9 +25,12 @@ enum { FIRST_SLOTS = 16 };
 
 static uint64_t hash_of(const kap_map_t *map, kap_span_t key)
 {
-    uint64_t h = map->seed;
-    for (size_t i = 0; i < key.size; i++) {
-        h = (h ^ key.data[i]) * UINT64_C(0x9fb21c651e98df25);
+    uint64_t h = map->seed ^ key.size, word;
+    for (size_t at = 0; at < key.size; at += sizeof word) {
+        size_t left = key.size - at;
+        word = 0;
+        memcpy(&word, key.data + at, left < sizeof word ? left : sizeof word);
+        h = (h ^ word) * UINT64_C(0x9fb21c651e98df25);
         h ^= h >> 29;
     }
     return h ^ (h >> 32);

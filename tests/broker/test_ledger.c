@@ -225,7 +225,7 @@ typedef struct {
     uint64_t results, wanted, decided, last_ticket, last_seq;
     uint64_t accepted;
     int status, fatal, held;
-    bool done;
+    bool done, figured; /* every job answered; figures stand at the head */
     int pipe;
 } run_t;
 
@@ -235,6 +235,7 @@ static void on_results(void *arg, kap_batch_t *batch)
 
     cr_assert_eq(batch->first_seq, r->last_seq + 1);
     r->last_seq = batch->head_seq;
+    r->figured = batch->figures_seq == batch->head_seq;
     for (uint32_t i = 0; i < batch->result_count; i++) {
         const kap_result_t *result = &batch->results[i];
         cr_assert_eq(result->ticket, r->last_ticket + 1);
@@ -345,6 +346,8 @@ Test(ledger, answers_every_job_in_order_after_its_commit, .timeout = 60)
     cr_assert_eq(kap_ledger_load(r.ledger), 0);
     kap_ledger_state(r.ledger, &state);
     cr_assert_eq(state.head_seq, 3200);
+    cr_assert_eq(kap_loop_run_until(r.loop, &r.figured, 30000), KAP_OK);
+    kap_ledger_state(r.ledger, &state);
     cr_assert_eq(state.figures_seq, 3200);
     cr_assert_lt(state.batches, 200);
     end(&r);

@@ -40,10 +40,7 @@ typedef enum {
     KAP_ACT_COUNT
 } kap_act_verb_t;
 
-/* -1 when the word names no verb. */
-int kap_act_verb_parse(kap_span_t word);
 const char *kap_act_verb_word(kap_act_verb_t verb);
-const char *kap_act_verb_help(kap_act_verb_t verb);
 
 typedef struct {
     kap_span_t name;

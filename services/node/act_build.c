@@ -12,16 +12,17 @@
 #include "mirror.h"
 
 static const struct {
-    const char *word, *help;
+    const char *word;
     kap_event_type_t type;
     kap_field_t reason; /* the field that `reason` means */
 } verbs[KAP_ACT_COUNT] = {
-#define KAP_ACT(NAME, WORD, EVENT, REASON, HELP) {WORD, HELP, KAP_EV_##EVENT, KAP_F_##REASON},
+#define KAP_ACT(NAME, WORD, EVENT, REASON, HELP) {WORD, KAP_EV_##EVENT, KAP_F_##REASON},
 #include "act.def"
 #undef KAP_ACT
 };
 
-int kap_act_verb_parse(kap_span_t word)
+/* -1 when the word names no verb. */
+static int verb_parse(kap_span_t word)
 {
     for (int i = 0; i < KAP_ACT_COUNT; i++)
         if (kap_span_eq_str(word, verbs[i].word))
@@ -32,11 +33,6 @@ int kap_act_verb_parse(kap_span_t word)
 const char *kap_act_verb_word(kap_act_verb_t verb)
 {
     return verbs[verb].word;
-}
-
-const char *kap_act_verb_help(kap_act_verb_t verb)
-{
-    return verbs[verb].help;
 }
 
 /* --- looking at names and values --- */
@@ -182,7 +178,7 @@ static int look_time(kap_acting_t *acting)
 
 int kap_act_look(kap_acting_t *acting)
 {
-    int verb = kap_act_verb_parse(acting->act->verb);
+    int verb = verb_parse(acting->act->verb);
     if (verb < 0)
         return refuse_verb(acting);
     acting->verb = (kap_act_verb_t)verb;
@@ -508,13 +504,11 @@ static int finish(kap_acting_t *acting, kap_draft_t *draft, kap_field_t subject)
 /* --- created: by refer, or as the child of a redirect --- */
 
 /* What a child takes from its parent where the act says nothing. */
-static int child_defaults(kap_acting_t *acting, kap_draft_t *draft, const kap_event_t *parent,
-                          kap_span_t region)
+static void child_defaults(kap_draft_t *draft, const kap_event_t *parent, kap_span_t region)
 {
     static const kap_field_t taken[] = {KAP_F_KIND,     KAP_F_SERVICE, KAP_F_SEGMENT,
                                         KAP_F_LANGUAGE, KAP_F_BASIS,   KAP_F_SEGMENT_FLAGS,
                                         KAP_F_CASE,     KAP_F_CUSTOMER};
-    (void)acting;
     for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++) {
         const kap_value_t *value = kap_event_get(parent, taken[i]);
         if (value)
@@ -523,7 +517,6 @@ static int child_defaults(kap_acting_t *acting, kap_draft_t *draft, const kap_ev
     kap_event_builder_set_span(&draft->builder, KAP_F_REGION, region);
     kap_event_builder_set_span(&draft->builder, KAP_F_PARENT,
                                kap_event_span(parent, KAP_F_REFERRAL));
-    return KAP_OK;
 }
 
 static int child_contents(kap_acting_t *acting, kap_draft_t *draft)
@@ -571,8 +564,11 @@ static int created_build(kap_acting_t *acting, kap_draft_t *draft, const char *p
 {
     kap_node_t *node = acting->work->node;
     kap_event_builder_t *b = &draft->builder;
-    int rc = parent ? child_defaults(acting, draft, parent, parent_region)
-                    : root_defaults(acting, draft);
+    int rc = KAP_OK;
+    if (parent)
+        child_defaults(draft, parent, parent_region);
+    else
+        rc = root_defaults(acting, draft);
     if (rc != KAP_OK)
         return rc;
     kap_event_builder_set_span(b, KAP_F_REFERRAL, id);

@@ -21,24 +21,17 @@ struct kap_hooks {
     bool held;
 };
 
-/* Who the row is about, copied out so that the hook may write. */
+/* A row and what it is about, copied out so that the hook may write. */
 typedef struct {
     kap_hooks_t *hooks;
     kap_arena_t *arena;
     kap_inbox_row_t row;
     bool has_row;
+    kap_event_t event;
+    bool has_event; /* false: a type that this version does not know */
     kap_referral_t referral;
     bool has_referral;
 } look_t;
-
-static int row_copy(look_t *look)
-{
-    look->row.open = kap_arena_dup(look->arena, look->row.open);
-    look->row.ends = kap_arena_dup(look->arena, look->row.ends);
-    look->row.sealed = kap_arena_dup(look->arena, look->row.sealed);
-    bool all = look->row.open.data && look->row.ends.data && look->row.sealed.data;
-    return all ? KAP_OK : KAP_E_NOMEM;
-}
 
 /* The state's row copied, since its spans lend from it. */
 static int referral_copy(look_t *look, kap_txn_t *txn, kap_span_t id)
@@ -60,48 +53,30 @@ static int referral_copy(look_t *look, kap_txn_t *txn, kap_span_t id)
 static int look_body(kap_node_t *node, kap_txn_t *txn, void *arg)
 {
     look_t *look = arg;
-    kap_event_t event;
+    const kap_event_t *event = &look->event;
     (void)node;
-    int rc = kap_inbox_row_get(txn, look->hooks->taken + 1, &look->row);
+    int rc = kap_inbox_row_load(txn, look->hooks->taken + 1, look->arena, &look->row);
     if (rc != KAP_OK)
         return rc == KAP_E_NOTFOUND ? KAP_OK : rc;
     look->has_row = true;
-    rc = row_copy(look);
-    if (rc == KAP_OK &&
-        kap_event_decode(look->row.open, look->row.ends, look->row.sealed, look->arena, &event,
-                         NULL) == KAP_OK &&
-        event.subject.size && event.subject.size <= KAP_LIMIT_ID_BYTES)
-        rc = referral_copy(look, txn, event.subject);
+    look->has_event = kap_event_decode(look->row.open, look->row.ends, look->row.sealed,
+                                       look->arena, &look->event, NULL) == KAP_OK;
+    if (look->has_event && event->subject.size && event->subject.size <= KAP_LIMIT_ID_BYTES)
+        rc = referral_copy(look, txn, event->subject);
     return rc;
 }
 
-static bool is_own(const kap_node_t *node, const kap_event_t *event)
-{
-    kap_span_t self = kap_span_str(node->member);
-    return kap_span_starts(event->source, self) && event->source.size > self.size &&
-           event->source.data[self.size] == '/';
-}
-
 /* Shows one row to stream and actor. */
-static int show(kap_hooks_t *hooks, look_t *look)
+static int show(kap_hooks_t *hooks, const look_t *look)
 {
     kap_node_t *node = hooks->node;
-    kap_event_t event;
-    kap_buf_t clear;
-    if (kap_event_decode(look->row.open, look->row.ends, look->row.sealed, look->arena, &event,
-                         NULL) != KAP_OK)
-        return KAP_OK; /* a type that this version does not know */
-    kap_buf_init(&clear);
-    kap_inbox_unseal(node, &event, &clear);
-    kap_received_t received = {.stream_seq = look->row.stream_seq,
-                               .log_seq = look->row.log_seq,
-                               .committed_at_ms = look->row.committed_at_ms,
-                               .verdict = look->row.verdict,
-                               .event = &event,
-                               .contents = kap_buf_span(&clear),
-                               .referral = look->has_referral ? &look->referral : NULL,
-                               .is_own = is_own(node, &event),
-                               .unsealed = look->row.unsealed};
+    kap_buf_t clear = {0};
+    if (!look->has_event)
+        return KAP_OK;
+    kap_inbox_unseal(node, &look->event, &clear);
+    kap_received_t received =
+        kap_inbox_received(node, &look->row, &look->event, kap_buf_span(&clear));
+    received.referral = look->has_referral ? &look->referral : NULL;
     int rc = KAP_OK;
     if (node->actor->received && node->actor_started)
         rc = node->actor->received(node->actor_state, node, &received);

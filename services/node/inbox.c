@@ -59,12 +59,15 @@ static int row_put(kap_work_t *work, const kap_inbox_row_t *in)
     return rc;
 }
 
-int kap_inbox_row_decode(kap_span_t key, kap_span_t value, kap_inbox_row_t *in)
+int kap_inbox_row_get(kap_txn_t *txn, uint64_t stream_seq, kap_inbox_row_t *in)
 {
+    kap_key_t key = kap_key_u64(stream_seq);
+    kap_span_t value;
+    int rc = kap_txn_get(txn, KAP_TABLE_INBOX, kap_key_span(&key), &value);
+    if (rc != KAP_OK)
+        return rc;
     kap_row_t row = kap_row(value);
-    if (key.size != 8)
-        return KAP_E_CORRUPT;
-    in->stream_seq = kap_be_get_u64(key.data);
+    in->stream_seq = stream_seq;
     in->log_seq = kap_row_u64(&row);
     in->committed_at_ms = (int64_t)kap_row_u64(&row);
     in->verdict = kap_row_u8(&row);
@@ -75,12 +78,24 @@ int kap_inbox_row_decode(kap_span_t key, kap_span_t value, kap_inbox_row_t *in)
     return kap_row_end(&row);
 }
 
-int kap_inbox_row_get(kap_txn_t *txn, uint64_t stream_seq, kap_inbox_row_t *in)
+int kap_inbox_row_load(kap_txn_t *txn, uint64_t stream_seq, kap_arena_t *arena, kap_inbox_row_t *in)
 {
-    kap_key_t key = kap_key_u64(stream_seq);
-    kap_span_t value;
-    int rc = kap_txn_get(txn, KAP_TABLE_INBOX, kap_key_span(&key), &value);
-    return rc == KAP_OK ? kap_inbox_row_decode(kap_key_span(&key), value, in) : rc;
+    kap_span_t *const spans[] = {&in->open, &in->ends, &in->sealed};
+    int rc = kap_inbox_row_get(txn, stream_seq, in);
+    return rc == KAP_OK ? kap_spans_keep(arena, spans, 3) : rc;
+}
+
+kap_received_t kap_inbox_received(const kap_node_t *node, const kap_inbox_row_t *row,
+                                  const kap_event_t *event, kap_span_t contents)
+{
+    return (kap_received_t){.stream_seq = row->stream_seq,
+                            .log_seq = row->log_seq,
+                            .committed_at_ms = row->committed_at_ms,
+                            .verdict = row->verdict,
+                            .event = event,
+                            .contents = contents,
+                            .is_own = kap_span_eq_str(kap_followup_member(event), node->member),
+                            .unsealed = row->unsealed};
 }
 
 /* --- contents --- */
@@ -122,34 +137,19 @@ static bool opens(kap_inbox_t *inbox, const kap_event_t *event)
 int kap_inbox_contents(kap_work_t *work, kap_span_t referral, kap_buf_t *contents,
                        kap_event_t *created)
 {
-    kap_key_t front = kap_key_id(referral);
-    kap_cursor_t *cursor = NULL;
     kap_inbox_row_t row;
-    int rc = kap_cursor_open(work->txn, KAP_TABLE_SUBJECTS, &cursor);
-    if (rc == KAP_OK)
-        rc = kap_cursor_seek_ge(cursor, kap_key_span(&front));
     bool found = false;
-    for (; rc == KAP_OK && kap_span_starts(kap_cursor_key(cursor), kap_key_span(&front));
-         rc = kap_cursor_next(cursor)) {
-        kap_span_t rest;
-        kap_key_first_id(kap_cursor_key(cursor), &rest);
-        rc = rest.size == 8 ? kap_inbox_row_get(work->txn, kap_be_get_u64(rest.data), &row)
-                            : KAP_E_CORRUPT;
-        if (rc != KAP_OK)
-            break;
-        kap_span_t open = kap_arena_dup(work->arena, row.open);
-        kap_span_t ends = kap_arena_dup(work->arena, row.ends);
-        kap_span_t sealed = kap_arena_dup(work->arena, row.sealed);
-        if (!open.data || !ends.data || !sealed.data) {
-            rc = KAP_E_NOMEM;
-            break;
-        }
-        found = kap_event_decode(open, ends, sealed, work->arena, created, NULL) == KAP_OK &&
+    kap_walk_t walk = kap_walk(work->txn, KAP_TABLE_SUBJECTS, referral, 0);
+    while (!found && kap_walk_next(&walk)) {
+        uint64_t seq = kap_walk_u64(&walk);
+        if (walk.err == KAP_OK)
+            walk.err = kap_inbox_row_load(work->txn, seq, work->arena, &row);
+        found = walk.err == KAP_OK &&
+                kap_event_decode(row.open, row.ends, row.sealed, work->arena, created, NULL) ==
+                    KAP_OK &&
                 created->type == KAP_EV_REFERRAL_CREATED;
-        if (found)
-            break;
     }
-    kap_cursor_close(&cursor);
+    int rc = kap_walk_end(&walk);
     if (!found)
         return rc == KAP_OK ? KAP_E_NOTFOUND : rc;
     if (!created->has_sealed)
@@ -205,29 +205,19 @@ static int say(kap_work_t *work, const kap_event_t *event, bool unsealed)
 /* Contents that the customer took back are cut from the rows of the referral. */
 static int contents_cut(kap_work_t *work, kap_span_t referral)
 {
-    kap_key_t front = kap_key_id(referral);
     uint64_t seq = 0;
-    for (;;) {
-        kap_key_t from = kap_key_id_u64(referral, seq + 1);
-        kap_cursor_t *cursor = NULL;
-        kap_span_t rest = kap_span(NULL, 0);
-        int rc = kap_cursor_open(work->txn, KAP_TABLE_SUBJECTS, &cursor);
-        if (rc == KAP_OK)
-            rc = kap_cursor_seek_ge(cursor, kap_key_span(&from));
-        bool here = rc == KAP_OK && kap_span_starts(kap_cursor_key(cursor), kap_key_span(&front));
-        if (here) {
-            kap_key_first_id(kap_cursor_key(cursor), &rest);
-            seq = rest.size == 8 ? kap_be_get_u64(rest.data) : UINT64_MAX;
-        }
-        kap_cursor_close(&cursor);
-        if (!here)
-            return rc == KAP_E_NOTFOUND ? KAP_OK : rc;
+    for (;;) { /* a walk for each row, since each is written */
         kap_inbox_row_t row;
-        rc = kap_inbox_row_get(work->txn, seq, &row);
-        if (rc != KAP_OK)
+        kap_walk_t walk = kap_walk(work->txn, KAP_TABLE_SUBJECTS, referral, seq + 1);
+        bool here = kap_walk_next(&walk);
+        seq = here ? kap_walk_u64(&walk) : 0;
+        int rc = kap_walk_end(&walk);
+        if (rc != KAP_OK || !here)
             return rc;
+        rc = kap_inbox_row_get(work->txn, seq, &row);
         row.sealed = kap_span(NULL, 0);
-        rc = row_put(work, &row);
+        if (rc == KAP_OK)
+            rc = row_put(work, &row);
         if (rc != KAP_OK)
             return rc;
     }
@@ -345,28 +335,25 @@ static int row_take_back(kap_work_t *work, uint64_t kept_to, bool *none)
     kap_cursor_t *cursor = NULL;
     kap_inbox_row_t row;
     kap_event_t event;
-    *none = true;
+    uint64_t seq = 0;
     int rc = kap_cursor_open(work->txn, KAP_TABLE_INBOX, &cursor);
     if (rc == KAP_OK)
         rc = kap_cursor_last(cursor);
     if (rc == KAP_OK)
-        rc = kap_inbox_row_decode(kap_cursor_key(cursor), kap_cursor_value(cursor), &row);
-    kap_span_t open = kap_span(NULL, 0), ends = open, sealed = open;
-    if (rc == KAP_OK) {
-        open = kap_arena_dup(work->arena, row.open);
-        ends = kap_arena_dup(work->arena, row.ends);
-        sealed = kap_arena_dup(work->arena, row.sealed);
-    }
+        seq = kap_be_get_u64(kap_cursor_key(cursor).data);
     kap_cursor_close(&cursor);
-    if (rc != KAP_OK || row.stream_seq <= kept_to)
+    *none = seq <= kept_to;
+    if (rc != KAP_OK || *none)
         return rc == KAP_E_NOTFOUND ? KAP_OK : rc;
-    *none = false;
-    kap_key_t key = kap_key_u64(row.stream_seq);
-    rc = kap_txn_delete(work->txn, KAP_TABLE_INBOX, kap_key_span(&key));
-    if (rc != KAP_OK || kap_event_decode(open, ends, sealed, work->arena, &event, NULL) != KAP_OK ||
+    rc = kap_inbox_row_load(work->txn, seq, work->arena, &row);
+    kap_key_t key = kap_key_u64(seq);
+    if (rc == KAP_OK)
+        rc = kap_txn_delete(work->txn, KAP_TABLE_INBOX, kap_key_span(&key));
+    if (rc != KAP_OK ||
+        kap_event_decode(row.open, row.ends, row.sealed, work->arena, &event, NULL) != KAP_OK ||
         event.subject.size == 0 || event.subject.size > KAP_LIMIT_ID_BYTES)
         return rc;
-    key = kap_key_id_u64(event.subject, row.stream_seq);
+    key = kap_key_id_u64(event.subject, seq);
     rc = kap_txn_delete(work->txn, KAP_TABLE_SUBJECTS, kap_key_span(&key));
     if (rc == KAP_OK || rc == KAP_E_NOTFOUND)
         rc = kap_mirror_rebuild(work, event.type, event.subject);
@@ -515,7 +502,6 @@ static void answered(void *arg, int status, const kap_header_t *header, kap_msg_
         kap_arena_destroy(&arena);
         return;
     }
-    inbox->state.answered_at = kap_clock_now_ms(node->clock);
     int rc = KAP_OK;
     if (head.streams[0].status == KAP_FETCH_OK) {
         take(inbox, &head, *answer);

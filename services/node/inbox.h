@@ -26,7 +26,6 @@ typedef struct {
     uint64_t as_of_seq;  /* the broker's log position of the last answer */
     uint64_t received;   /* events in this run */
     uint64_t unreadable; /* sealed parts that did not open, in this run */
-    int64_t answered_at; /* when the broker last answered; 0 never */
     char error[80];      /* why fetching stands still; "" when it does not */
 } kap_inbox_state_t;
 
@@ -42,7 +41,15 @@ typedef struct {
 } kap_inbox_row_t;
 
 int kap_inbox_row_get(kap_txn_t *txn, uint64_t stream_seq, kap_inbox_row_t *row);
-int kap_inbox_row_decode(kap_span_t key, kap_span_t value, kap_inbox_row_t *row);
+
+/* The same, its spans copied into the arena: they live through writes. */
+int kap_inbox_row_load(kap_txn_t *txn, uint64_t stream_seq, kap_arena_t *arena,
+                       kap_inbox_row_t *row);
+
+/* The row as actors and listeners see it, without a state. `event` is its own, decoded;
+ * `contents` what kap_inbox_unseal gave. All is lent. */
+kap_received_t kap_inbox_received(const kap_node_t *node, const kap_inbox_row_t *row,
+                                  const kap_event_t *event, kap_span_t contents);
 
 /* Opens the sealed part of an event with this member's keys; appends the clear contents (a
  * MessagePack map). KAP_E_NOTFOUND: it has none; KAP_E_DENIED: not sealed to us; KAP_E_CORRUPT:

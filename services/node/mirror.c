@@ -212,19 +212,12 @@ static int case_facts(kap_work_t *work, const kap_event_t *event, kap_referral_f
     kap_span_t case_id = kap_event_span(event, KAP_F_CASE);
     kap_span_t parent = kap_event_span(event, KAP_F_PARENT);
     kap_span_t reopens = kap_event_span(event, KAP_F_REOPENS);
-    kap_key_t front = kap_key_id(case_id);
-    kap_cursor_t *cursor = NULL;
     row_t row;
     facts->root_created_at = KAP_REFERRAL_NO_TIME;
-    int rc = kap_cursor_open(work->txn, KAP_TABLE_CASES, &cursor);
-    if (rc == KAP_OK)
-        rc = kap_cursor_seek_ge(cursor, kap_key_span(&front));
-    for (; rc == KAP_OK && kap_span_starts(kap_cursor_key(cursor), kap_key_span(&front));
-         rc = kap_cursor_next(cursor)) {
-        kap_span_t rest;
-        kap_key_first_id(kap_cursor_key(cursor), &rest);
-        int found = row_load(work, KAP_TABLE_REFERRALS, kap_key_first_id(rest, NULL), &row);
-        const state_t *now = found == KAP_OK ? row_now(&row) : NULL;
+    kap_walk_t walk = kap_walk(work->txn, KAP_TABLE_CASES, case_id, 0);
+    while (kap_walk_next(&walk)) {
+        walk.err = row_load(work, KAP_TABLE_REFERRALS, kap_walk_id(&walk), &row);
+        const state_t *now = walk.err == KAP_OK ? row_now(&row) : NULL;
         if (!now)
             continue;
         facts->case_size++;
@@ -234,9 +227,7 @@ static int case_facts(kap_work_t *work, const kap_event_t *event, kap_referral_f
              r->created_at < facts->root_created_at))
             facts->root_created_at = r->created_at;
     }
-    kap_cursor_close(&cursor);
-    if (rc == KAP_E_NOTFOUND)
-        rc = KAP_OK;
+    int rc = kap_walk_end(&walk);
     if (rc == KAP_OK && parent.size && parent.size <= KAP_LIMIT_ID_BYTES) {
         rc = row_load(work, KAP_TABLE_REFERRALS, parent, &row);
         const state_t *now = row_now(&row);
@@ -496,56 +487,74 @@ static int pending_set(kap_work_t *work, kap_span_t subject, uint32_t line, uint
     return rc == KAP_E_NOTFOUND ? KAP_OK : rc;
 }
 
-/* An event from the outbox, decoded from a copy. */
-static int outbox_event(kap_work_t *work, uint32_t line, uint64_t sequence, kap_event_t *event)
+static int outbox_decode(kap_work_t *work, const kap_outbox_row_t *row, kap_event_t *event)
 {
-    kap_outbox_row_t row;
-    int rc = kap_outbox_get(work->txn, line, sequence, &row);
-    if (rc != KAP_OK)
-        return rc;
-    kap_span_t open = kap_arena_dup(work->arena, row.open);
-    kap_span_t ends = kap_arena_dup(work->arena, row.ends);
-    kap_span_t sealed = kap_arena_dup(work->arena, row.sealed);
-    if (!open.data || !ends.data || !sealed.data)
-        return KAP_E_NOMEM;
-    return kap_event_decode(open, ends, sealed, work->arena, event, NULL);
+    return kap_event_decode(row->open, row->ends, row->sealed, work->arena, event, NULL);
 }
 
 /* The state ahead anew: the committed one, then every own event of the subject on its way. */
 static int ahead_anew(kap_work_t *work, kap_node_table_t table, kap_span_t subject, row_t *row)
 {
-    kap_key_t front = kap_key_id(subject);
-    kap_cursor_t *cursor = NULL;
     state_t now = row->committed;
     bool has = row->has_committed;
     row->has_ahead = false;
-    int rc = kap_cursor_open(work->txn, KAP_TABLE_PENDING, &cursor);
-    if (rc == KAP_OK)
-        rc = kap_cursor_seek_ge(cursor, kap_key_span(&front));
-    for (; rc == KAP_OK && kap_span_starts(kap_cursor_key(cursor), kap_key_span(&front));
-         rc = kap_cursor_next(cursor)) {
-        kap_span_t rest;
+    kap_walk_t walk = kap_walk(work->txn, KAP_TABLE_PENDING, subject, 0);
+    while (kap_walk_next(&walk)) {
+        kap_outbox_row_t out;
         kap_event_t event;
         state_t after;
         bool applied = false;
-        kap_key_first_id(kap_cursor_key(cursor), &rest);
-        if (rest.size != 12) {
-            rc = KAP_E_CORRUPT;
+        if (walk.rest.size != 12) {
+            walk.err = KAP_E_CORRUPT;
             break;
         }
-        rc = outbox_event(work, kap_be_get_u32(rest.data), kap_be_get_u64(rest.data + 4), &event);
-        if (rc == KAP_OK)
-            rc = apply(work, table, has ? &now : NULL, &event, work->now_ms, &after, &applied);
-        if (rc != KAP_OK)
-            break;
+        walk.err = kap_outbox_load(work->txn, kap_be_get_u32(walk.rest.data),
+                                   kap_be_get_u64(walk.rest.data + 4), work->arena, &out);
+        if (walk.err == KAP_OK)
+            walk.err = outbox_decode(work, &out, &event);
+        if (walk.err == KAP_OK)
+            walk.err =
+                apply(work, table, has ? &now : NULL, &event, work->now_ms, &after, &applied);
         if (applied) {
             now = after;
             has = row->has_ahead = true;
         }
     }
-    kap_cursor_close(&cursor);
     row->ahead = now;
-    return rc == KAP_E_NOTFOUND ? KAP_OK : rc;
+    return kap_walk_end(&walk);
+}
+
+/* Stores a row whose committed state, or whose events on their way, have changed. */
+static int settle(kap_work_t *work, kap_node_table_t table, kap_span_t subject, row_t *row)
+{
+    int rc = ahead_anew(work, table, subject, row);
+    return rc == KAP_OK ? row_store(work, table, subject, row) : rc;
+}
+
+/* An own event goes on its way, or is no longer on it; nothing else changes. */
+static int pending_moved(kap_work_t *work, kap_node_table_t table, kap_span_t subject,
+                         uint32_t line, uint64_t sequence, bool on)
+{
+    row_t row;
+    int rc = pending_set(work, subject, line, sequence, on);
+    if (rc == KAP_OK)
+        rc = row_load(work, table, subject, &row);
+    return rc == KAP_OK ? settle(work, table, subject, &row) : rc;
+}
+
+/* The broker took the event: the committed state moves. */
+static int apply_committed(kap_work_t *work, kap_node_table_t table, const kap_event_t *event,
+                           int64_t at_ms, row_t *row)
+{
+    state_t after;
+    bool applied;
+    int rc = apply(work, table, row->has_committed ? &row->committed : NULL, event, at_ms, &after,
+                   &applied);
+    if (rc == KAP_OK && applied) {
+        row->has_committed = true;
+        row->committed = after;
+    }
+    return rc;
 }
 
 /* Row: given, from, to. */
@@ -619,23 +628,12 @@ int kap_mirror_commit(kap_work_t *work, const kap_event_t *event, int verdict,
     if (table == KAP_TABLE_COUNT)
         return statement_note(work, event);
     row_t row;
-    state_t after;
-    bool applied = false;
     int rc = row_load(work, table, event->subject, &row);
     if (rc == KAP_OK && verdict == KAP_VERDICT_ACCEPTED)
-        rc = apply(work, table, row.has_committed ? &row.committed : NULL, event, committed_at_ms,
-                   &after, &applied);
-    if (rc == KAP_OK && applied) {
-        row.has_committed = true;
-        row.committed = after;
-    }
+        rc = apply_committed(work, table, event, committed_at_ms, &row);
     if (rc == KAP_OK && own_line)
         rc = pending_set(work, event->subject, own_line, event->sequence, false);
-    if (rc == KAP_OK)
-        rc = ahead_anew(work, table, event->subject, &row);
-    if (rc == KAP_OK)
-        rc = row_store(work, table, event->subject, &row);
-    return rc;
+    return rc == KAP_OK ? settle(work, table, event->subject, &row) : rc;
 }
 
 int kap_mirror_receipt(kap_work_t *work, const kap_outbox_row_t *out, uint32_t line,
@@ -644,7 +642,7 @@ int kap_mirror_receipt(kap_work_t *work, const kap_outbox_row_t *out, uint32_t l
     kap_event_t event;
     if (kap_span_empty(out->subject))
         return KAP_OK;
-    int rc = outbox_event(work, line, sequence, &event);
+    int rc = outbox_decode(work, out, &event);
     if (rc != KAP_OK)
         return rc;
     kap_node_table_t table = table_of(event.type);
@@ -653,15 +651,7 @@ int kap_mirror_receipt(kap_work_t *work, const kap_outbox_row_t *out, uint32_t l
         return KAP_OK;
     if (!refused)
         return kap_mirror_commit(work, &event, KAP_VERDICT_ACCEPTED, work->now_ms, line);
-    row_t row;
-    rc = pending_set(work, event.subject, line, sequence, false);
-    if (rc == KAP_OK)
-        rc = row_load(work, table, event.subject, &row);
-    if (rc == KAP_OK)
-        rc = ahead_anew(work, table, event.subject, &row);
-    if (rc == KAP_OK)
-        rc = row_store(work, table, event.subject, &row);
-    return rc;
+    return pending_moved(work, table, event.subject, line, sequence, false);
 }
 
 int kap_mirror_pending_again(kap_work_t *work, const kap_outbox_row_t *out, uint32_t line,
@@ -670,74 +660,40 @@ int kap_mirror_pending_again(kap_work_t *work, const kap_outbox_row_t *out, uint
     kap_event_t event;
     if (kap_span_empty(out->subject))
         return KAP_OK;
-    int rc = outbox_event(work, line, sequence, &event);
-    kap_node_table_t table = rc == KAP_OK ? table_of(event.type) : KAP_TABLE_COUNT;
-    if (rc != KAP_OK || table != KAP_TABLE_REFERRALS)
+    int rc = outbox_decode(work, out, &event);
+    if (rc != KAP_OK || table_of(event.type) != KAP_TABLE_REFERRALS)
         return rc;
-    row_t row;
-    rc = pending_set(work, event.subject, line, sequence, true);
-    if (rc == KAP_OK)
-        rc = row_load(work, table, event.subject, &row);
-    if (rc == KAP_OK)
-        rc = ahead_anew(work, table, event.subject, &row);
-    if (rc == KAP_OK)
-        rc = row_store(work, table, event.subject, &row);
-    return rc;
+    return pending_moved(work, KAP_TABLE_REFERRALS, event.subject, line, sequence, true);
 }
 
-/* One row of the stream, decoded from a copy and applied to the committed state. */
+/* One row of the stream, applied to the committed state. */
 static int replay(kap_work_t *work, kap_node_table_t table, uint64_t stream_seq, row_t *row)
 {
     kap_inbox_row_t in;
     kap_event_t event;
-    state_t after;
-    bool applied = false;
-    int rc = kap_inbox_row_get(work->txn, stream_seq, &in);
+    int rc = kap_inbox_row_load(work->txn, stream_seq, work->arena, &in);
     if (rc != KAP_OK || in.verdict != KAP_VERDICT_ACCEPTED)
         return rc;
-    kap_span_t open = kap_arena_dup(work->arena, in.open);
-    kap_span_t ends = kap_arena_dup(work->arena, in.ends);
-    kap_span_t sealed = kap_arena_dup(work->arena, in.sealed);
-    if (!open.data || !ends.data || !sealed.data)
-        return KAP_E_NOMEM;
-    if (kap_event_decode(open, ends, sealed, work->arena, &event, NULL) != KAP_OK ||
+    if (kap_event_decode(in.open, in.ends, in.sealed, work->arena, &event, NULL) != KAP_OK ||
         table_of(event.type) != table)
         return KAP_OK;
-    rc = apply(work, table, row->has_committed ? &row->committed : NULL, &event, in.committed_at_ms,
-               &after, &applied);
-    if (rc == KAP_OK && applied) {
-        row->has_committed = true;
-        row->committed = after;
-    }
-    return rc;
+    return apply_committed(work, table, &event, in.committed_at_ms, row);
 }
 
 int kap_mirror_rebuild(kap_work_t *work, kap_event_type_t type, kap_span_t subject)
 {
     kap_node_table_t table = table_of(type);
+    row_t row = {0};
     if (table != KAP_TABLE_REFERRALS)
         return KAP_OK;
-    kap_key_t front = kap_key_id(subject);
-    kap_cursor_t *cursor = NULL;
-    row_t row;
-    memset(&row, 0, sizeof row);
-    int rc = kap_cursor_open(work->txn, KAP_TABLE_SUBJECTS, &cursor);
-    if (rc == KAP_OK)
-        rc = kap_cursor_seek_ge(cursor, kap_key_span(&front));
-    for (; rc == KAP_OK && kap_span_starts(kap_cursor_key(cursor), kap_key_span(&front));
-         rc = kap_cursor_next(cursor)) {
-        kap_span_t rest;
-        kap_key_first_id(kap_cursor_key(cursor), &rest);
-        rc = rest.size == 8 ? replay(work, table, kap_be_get_u64(rest.data), &row) : KAP_E_CORRUPT;
-        if (rc != KAP_OK)
-            break;
+    kap_walk_t walk = kap_walk(work->txn, KAP_TABLE_SUBJECTS, subject, 0);
+    while (kap_walk_next(&walk)) {
+        uint64_t seq = kap_walk_u64(&walk);
+        if (walk.err == KAP_OK)
+            walk.err = replay(work, table, seq, &row);
     }
-    kap_cursor_close(&cursor);
-    if (rc == KAP_E_NOTFOUND)
-        rc = KAP_OK;
-    if (rc == KAP_OK)
-        rc = ahead_anew(work, table, subject, &row);
-    return rc == KAP_OK ? row_store(work, table, subject, &row) : rc;
+    int rc = kap_walk_end(&walk);
+    return rc == KAP_OK ? settle(work, table, subject, &row) : rc;
 }
 
 /* --- reading --- */
@@ -746,7 +702,6 @@ static int now_of(kap_txn_t *txn, kap_node_table_t table, kap_span_t id, state_t
                   bool *is_committed)
 {
     row_t row;
-    memset(&row, 0, sizeof row);
     if (kap_span_empty(id) || id.size > KAP_LIMIT_ID_BYTES)
         return KAP_E_NOTFOUND;
     int rc = row_read(txn, table, id, &row);
@@ -754,27 +709,23 @@ static int now_of(kap_txn_t *txn, kap_node_table_t table, kap_span_t id, state_t
     if (!now)
         return rc == KAP_OK ? KAP_E_NOTFOUND : rc;
     *state = *now;
-    *is_committed = row.has_committed;
+    if (is_committed)
+        *is_committed = row.has_committed;
     return KAP_OK;
 }
 
 int kap_mirror_referral(kap_txn_t *txn, kap_span_t id, kap_referral_t *r, bool *is_committed)
 {
     state_t state;
-    bool committed;
-    int rc = now_of(txn, KAP_TABLE_REFERRALS, id, &state, &committed);
-    if (rc != KAP_OK)
-        return rc;
-    *r = state.referral;
-    if (is_committed)
-        *is_committed = committed;
-    return KAP_OK;
+    int rc = now_of(txn, KAP_TABLE_REFERRALS, id, &state, is_committed);
+    if (rc == KAP_OK)
+        *r = state.referral;
+    return rc;
 }
 
 int kap_mirror_referral_row(kap_span_t value, kap_referral_t *r, bool *is_committed)
 {
     row_t row;
-    memset(&row, 0, sizeof row);
     int rc = row_decode(KAP_TABLE_REFERRALS, value, &row);
     const state_t *now = rc == KAP_OK ? row_now(&row) : NULL;
     if (!now)
@@ -787,8 +738,7 @@ int kap_mirror_referral_row(kap_span_t value, kap_referral_t *r, bool *is_commit
 int kap_mirror_meeting(kap_txn_t *txn, kap_span_t id, kap_meeting_t *m)
 {
     state_t state;
-    bool committed;
-    int rc = now_of(txn, KAP_TABLE_MEETINGS, id, &state, &committed);
+    int rc = now_of(txn, KAP_TABLE_MEETINGS, id, &state, NULL);
     if (rc == KAP_OK)
         *m = state.meeting;
     return rc;
@@ -797,8 +747,7 @@ int kap_mirror_meeting(kap_txn_t *txn, kap_span_t id, kap_meeting_t *m)
 int kap_mirror_forum(kap_txn_t *txn, kap_span_t id, kap_forum_t *f)
 {
     state_t state;
-    bool committed;
-    int rc = now_of(txn, KAP_TABLE_FORUMS, id, &state, &committed);
+    int rc = now_of(txn, KAP_TABLE_FORUMS, id, &state, NULL);
     if (rc == KAP_OK)
         *f = state.forum;
     return rc;
@@ -807,8 +756,7 @@ int kap_mirror_forum(kap_txn_t *txn, kap_span_t id, kap_forum_t *f)
 int kap_mirror_action(kap_txn_t *txn, kap_span_t id, kap_action_t *a)
 {
     state_t state;
-    bool committed;
-    int rc = now_of(txn, KAP_TABLE_ACTIONS, id, &state, &committed);
+    int rc = now_of(txn, KAP_TABLE_ACTIONS, id, &state, NULL);
     if (rc == KAP_OK)
         *a = state.action;
     return rc;

@@ -28,11 +28,12 @@ int kap_mirror_commit(kap_work_t *work, const kap_event_t *event, int verdict,
                       int64_t committed_at_ms, uint32_t own_line);
 
 /* An own event of this subject got its receipt: refused, or (for what no member stream carries)
- * accepted; it is no longer on its way. */
+ * accepted; it is no longer on its way. *row is loaded (outbox.h). */
 int kap_mirror_receipt(kap_work_t *work, const kap_outbox_row_t *row, uint32_t line,
                        uint64_t sequence, bool refused);
 
-/* An own event that had its receipt goes on its way once more (the broker was restored). */
+/* An own event that had its receipt goes on its way once more (the broker was restored). *row is
+ * loaded. */
 int kap_mirror_pending_again(kap_work_t *work, const kap_outbox_row_t *row, uint32_t line,
                              uint64_t sequence);
 

@@ -143,6 +143,14 @@ int kap_outbox_get(kap_txn_t *txn, uint32_t line, uint64_t sequence, kap_outbox_
     return rc;
 }
 
+int kap_outbox_load(kap_txn_t *txn, uint32_t line, uint64_t sequence, kap_arena_t *arena,
+                    kap_outbox_row_t *row)
+{
+    kap_span_t *const spans[] = {&row->subject, &row->open, &row->ends, &row->sealed};
+    int rc = kap_outbox_get(txn, line, sequence, row);
+    return rc == KAP_OK ? kap_spans_keep(arena, spans, 4) : rc;
+}
+
 int kap_outbox_receipt_put(kap_txn_t *txn, uint32_t line, uint64_t sequence,
                            const kap_outbox_receipt_t *receipt)
 {

@@ -58,6 +58,10 @@ typedef struct {
 int kap_outbox_put(kap_txn_t *txn, uint32_t line, uint64_t sequence, const kap_outbox_row_t *row);
 int kap_outbox_get(kap_txn_t *txn, uint32_t line, uint64_t sequence, kap_outbox_row_t *row);
 
+/* The same, its spans copied into the work's arena: they live through writes. */
+int kap_outbox_load(kap_txn_t *txn, uint32_t line, uint64_t sequence, kap_arena_t *arena,
+                    kap_outbox_row_t *row);
+
 /* The broker's last word on an event. */
 typedef struct {
     uint8_t verdict;  /* kap_verdict_t */

@@ -33,24 +33,12 @@ static int open_anew(kap_work_t *work, kap_span_t open, kap_span_t source, uint6
     return rc;
 }
 
-static int row_copy(kap_work_t *work, kap_outbox_row_t *row)
-{
-    row->subject = kap_arena_dup(work->arena, row->subject);
-    row->open = kap_arena_dup(work->arena, row->open);
-    row->ends = kap_arena_dup(work->arena, row->ends);
-    row->sealed = kap_arena_dup(work->arena, row->sealed);
-    bool all = row->subject.data && row->open.data && row->ends.data && row->sealed.data;
-    return all ? KAP_OK : KAP_E_NOMEM;
-}
-
 static int event_move(kap_work_t *work, uint32_t line, uint64_t sequence, kap_line_t *to)
 {
     char source[KAP_SOURCE_BYTES];
     kap_outbox_row_t row;
     kap_event_t event;
-    int rc = kap_outbox_get(work->txn, line, sequence, &row);
-    if (rc == KAP_OK)
-        rc = row_copy(work, &row);
+    int rc = kap_outbox_load(work->txn, line, sequence, work->arena, &row);
     if (rc == KAP_OK)
         rc = kap_mirror_receipt(work, &row, line, sequence, true); /* no longer on its way */
     kap_line_source(to, work->node->member, source);

@@ -34,7 +34,7 @@ uint8_t kap_row_u8(kap_row_t *row)
     return at ? at[0] : 0;
 }
 
-uint32_t kap_row_u32(kap_row_t *row)
+static uint32_t row_u32(kap_row_t *row)
 {
     const uint8_t *at = kap_row_bytes(row, 4);
     return at ? kap_be_get_u32(at) : 0;
@@ -48,7 +48,7 @@ uint64_t kap_row_u64(kap_row_t *row)
 
 kap_span_t kap_row_span(kap_row_t *row)
 {
-    uint32_t size = kap_row_u32(row);
+    uint32_t size = row_u32(row);
     const uint8_t *at = kap_row_bytes(row, size);
     return at ? kap_span(at, size) : kap_span(NULL, 0);
 }
@@ -62,6 +62,16 @@ void kap_row_put_span(kap_buf_t *buf, kap_span_t bytes)
 {
     kap_buf_u32be(buf, (uint32_t)bytes.size);
     kap_buf_append(buf, bytes);
+}
+
+int kap_spans_keep(kap_arena_t *arena, kap_span_t *const spans[], size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        *spans[i] = kap_arena_dup(arena, *spans[i]);
+        if (!spans[i]->data)
+            return KAP_E_NOMEM;
+    }
+    return KAP_OK;
 }
 
 kap_span_t kap_key_span(const kap_key_t *key)
@@ -148,6 +158,47 @@ kap_span_t kap_key_first_id(kap_span_t key, kap_span_t *rest)
     if (rest)
         *rest = kap_span_sub(key, 1 + size, key.size);
     return kap_span_sub(key, 1, size);
+}
+
+kap_walk_t kap_walk(kap_txn_t *txn, kap_node_table_t table, kap_span_t id, uint64_t from)
+{
+    kap_walk_t walk = {.front = kap_key_id(id)};
+    kap_key_t first = from ? kap_key_id_u64(id, from) : walk.front;
+    walk.err = kap_cursor_open(txn, table, &walk.cursor);
+    if (walk.err == KAP_OK)
+        walk.err = kap_cursor_seek_ge(walk.cursor, kap_key_span(&first));
+    return walk;
+}
+
+bool kap_walk_next(kap_walk_t *walk)
+{
+    if (walk->begun && walk->err == KAP_OK)
+        walk->err = kap_cursor_next(walk->cursor);
+    walk->begun = true;
+    if (walk->err != KAP_OK ||
+        !kap_span_starts(kap_cursor_key(walk->cursor), kap_key_span(&walk->front)))
+        return false;
+    kap_key_first_id(kap_cursor_key(walk->cursor), &walk->rest);
+    return true;
+}
+
+kap_span_t kap_walk_id(const kap_walk_t *walk)
+{
+    return kap_key_first_id(walk->rest, NULL);
+}
+
+uint64_t kap_walk_u64(kap_walk_t *walk)
+{
+    if (walk->rest.size == 8)
+        return kap_be_get_u64(walk->rest.data);
+    walk->err = KAP_E_CORRUPT;
+    return 0;
+}
+
+int kap_walk_end(kap_walk_t *walk)
+{
+    kap_cursor_close(&walk->cursor);
+    return walk->err == KAP_E_NOTFOUND ? KAP_OK : walk->err;
 }
 
 int kap_meta_u64(kap_txn_t *txn, const char *name, uint64_t *value)

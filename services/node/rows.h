@@ -7,8 +7,10 @@
 #ifndef KAP_NODE_ROWS_H
 #define KAP_NODE_ROWS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
+#include "arena.h"
 #include "buf.h"
 #include "span.h"
 #include "store.h"
@@ -46,7 +48,6 @@ typedef struct {
 
 kap_row_t kap_row(kap_span_t bytes);
 uint8_t kap_row_u8(kap_row_t *row);
-uint32_t kap_row_u32(kap_row_t *row);
 uint64_t kap_row_u64(kap_row_t *row);
 /* Length-prefixed bytes, lent from the row. */
 kap_span_t kap_row_span(kap_row_t *row);
@@ -57,6 +58,9 @@ int kap_row_end(const kap_row_t *row);
 
 /* The writer's counterpart of kap_row_span. */
 void kap_row_put_span(kap_buf_t *buf, kap_span_t bytes);
+
+/* Makes lent spans live through writes: each becomes its copy in the arena. KAP_E_NOMEM. */
+int kap_spans_keep(kap_arena_t *arena, kap_span_t *const spans[], size_t count);
 
 /* Keys: embedded, no allocation. */
 typedef struct {
@@ -76,6 +80,28 @@ kap_key_t kap_key_id_u32_u64(kap_span_t id, uint32_t b, uint64_t c);
 kap_key_t kap_key_id_id(kap_span_t a, kap_span_t b);
 /* The id in front of a key, and what follows it. */
 kap_span_t kap_key_first_id(kap_span_t key, kap_span_t *rest);
+
+/* The keys of a table that begin with one id, in order; nothing may be written meanwhile:
+ *     kap_walk_t walk = kap_walk(txn, KAP_TABLE_CASES, case_id, 0);
+ *     while (kap_walk_next(&walk))
+ *         walk.err = look_at(walk.rest);
+ *     int rc = kap_walk_end(&walk);
+ * An error ends the walk and is what kap_walk_end returns; KAP_E_NOTFOUND is none. */
+typedef struct {
+    kap_cursor_t *cursor;
+    kap_key_t front;
+    kap_span_t rest; /* of the key, behind the id */
+    int err;
+    bool begun;
+} kap_walk_t;
+
+/* From the number `from` behind the id on; 0: from the first. */
+kap_walk_t kap_walk(kap_txn_t *txn, kap_node_table_t table, kap_span_t id, uint64_t from);
+bool kap_walk_next(kap_walk_t *walk);
+/* The rest as an id, or as a number (KAP_TABLE_SUBJECTS). */
+kap_span_t kap_walk_id(const kap_walk_t *walk);
+uint64_t kap_walk_u64(kap_walk_t *walk);
+int kap_walk_end(kap_walk_t *walk);
 
 /* Numbers in KAP_TABLE_META; NOTFOUND reads as 0. */
 int kap_meta_u64(kap_txn_t *txn, const char *name, uint64_t *value);

@@ -109,15 +109,12 @@ static int say_again(kap_work_t *work, const kap_outbox_row_t *row)
     bool queued;
     if (kap_event_decode(row->open, row->ends, row->sealed, work->arena, &event, NULL) != KAP_OK)
         return KAP_OK;
-    kap_span_t id = kap_arena_dup(work->arena, event.subject);
     kap_referral_t r;
     bool committed = false;
-    if (!id.data)
-        return KAP_E_NOMEM;
-    int rc = kap_mirror_referral(work->txn, id, &r, &committed);
+    int rc = kap_mirror_referral(work->txn, event.subject, &r, &committed);
     if (rc != KAP_OK || !committed)
         return rc == KAP_E_NOTFOUND ? KAP_OK : rc;
-    return kap_emit_own(work, event.type, id, &queued);
+    return kap_emit_own(work, event.type, event.subject, &queued);
 }
 
 static int verdict_store(kap_work_t *work, const flight_t *flight, uint32_t i,
@@ -134,22 +131,17 @@ static int verdict_store(kap_work_t *work, const flight_t *flight, uint32_t i,
     kap_span_t sentence = verdict->sentence;
     if (refused && kap_span_empty(sentence))
         sentence = kap_span_str(kap_refusal_sentence(verdict->refusal));
-    int rc = kap_outbox_get(work->txn, flight->line, sequence, &row);
+    int rc = kap_outbox_load(work->txn, flight->line, sequence, work->arena, &row);
     uint64_t act = rc == KAP_OK ? row.act : 0;
     if (rc == KAP_OK)
         rc = kap_outbox_receipt_put(work->txn, flight->line, sequence, &receipt);
-    if (rc == KAP_OK)
-        rc = kap_outbox_get(work->txn, flight->line, sequence, &row);
     if (rc == KAP_OK && refused)
         KAP_LOG(KAP_LOG_WARN, "event_refused", KAP_SP("subject", row.subject),
                 KAP_S("code", code ? code : ""), KAP_SP("sentence", sentence));
     if (rc == KAP_OK)
         rc = kap_mirror_receipt(work, &row, flight->line, sequence, refused);
-    if (rc == KAP_OK && !act && verdict->refusal == KAP_REFUSAL_ILLEGAL_UNKNOWN_REFERRAL) {
-        rc = kap_outbox_get(work->txn, flight->line, sequence, &row);
-        if (rc == KAP_OK)
-            rc = say_again(work, &row);
-    }
+    if (rc == KAP_OK && !act && verdict->refusal == KAP_REFUSAL_ILLEGAL_UNKNOWN_REFERRAL)
+        rc = say_again(work, &row);
     if (rc == KAP_OK && act)
         rc = kap_fate_verdict(work->txn, act, &receipt, code ? code : "", sentence, &done,
                               &conflict);
@@ -230,7 +222,7 @@ static int mark_behind(kap_work_t *work, kap_line_t *line, mark_t *mark)
             KAP_I("from", mark->mark + 1), KAP_I("to", line->receipted));
     for (uint64_t seq = mark->mark + 1; rc == KAP_OK && seq <= line->receipted; seq++) {
         kap_outbox_row_t row;
-        rc = kap_outbox_get(work->txn, line->line, seq, &row);
+        rc = kap_outbox_load(work->txn, line->line, seq, work->arena, &row);
         if (rc == KAP_OK)
             rc = kap_mirror_pending_again(work, &row, line->line, seq);
         kap_arena_reset(work->arena);

@@ -93,6 +93,16 @@ static void put_list(map_t *map, const char *name, list_t *list)
     kap_buf_wipe(&list->body);
 }
 
+/* The answer of one page of rows. The walk over them ended with rc: at the end of the table, or
+ * with an error that is passed on. */
+static int list_end(map_t *map, const char *name, list_t *list, bool more, int rc, kap_buf_t *out)
+{
+    put_list(map, name, list);
+    put_bool(map, "more", more);
+    map_end(map, out);
+    return rc == KAP_E_NOTFOUND ? KAP_OK : rc;
+}
+
 /* --- errors and acts --- */
 
 void kap_view_error(kap_buf_t *out, const char *code, const char *sentence)
@@ -199,6 +209,14 @@ static void referral_map(kap_span_t id, const kap_referral_t *r, bool is_committ
     put_bool(map, "committed", is_committed);
 }
 
+static void referral_add(kap_span_t id, const kap_referral_t *r, bool is_committed, list_t *list)
+{
+    map_t one = {0};
+    referral_map(id, r, is_committed, &one);
+    map_end(&one, &list->body);
+    list->items++;
+}
+
 typedef struct {
     const kap_mp_t *request;
     kap_arena_t *arena;
@@ -256,16 +274,10 @@ static int view_inbox(kap_node_t *node, kap_txn_t *txn, const ask_t *ask)
         more = list.items == limit;
         if (more)
             break;
-        map_t one = {0};
-        referral_map(id, &r, committed, &one);
-        map_end(&one, &list.body);
-        list.items++;
+        referral_add(id, &r, committed, &list);
     }
     kap_cursor_close(&cursor);
-    put_list(&map, "referrals", &list);
-    put_bool(&map, "more", more);
-    map_end(&map, ask->out);
-    return rc == KAP_E_NOTFOUND ? KAP_OK : rc;
+    return list_end(&map, "referrals", &list, more, rc, ask->out);
 }
 
 static void outbox_map(uint32_t line, uint64_t seq, const kap_outbox_row_t *row, kap_arena_t *arena,
@@ -316,10 +328,7 @@ static int view_outbox(kap_txn_t *txn, const ask_t *ask)
         }
     }
     put_int(&map, "waiting", (int64_t)waiting);
-    put_list(&map, "events", &list);
-    put_bool(&map, "more", more);
-    map_end(&map, ask->out);
-    return rc == KAP_E_NOTFOUND ? KAP_OK : rc;
+    return list_end(&map, "events", &list, more, rc, ask->out);
 }
 
 static int view_acts(kap_txn_t *txn, const ask_t *ask)
@@ -348,10 +357,7 @@ static int view_acts(kap_txn_t *txn, const ask_t *ask)
         list.items++;
     }
     kap_cursor_close(&cursor);
-    put_list(&map, "acts", &list);
-    put_bool(&map, "more", more);
-    map_end(&map, ask->out);
-    return rc == KAP_E_NOTFOUND ? KAP_OK : rc;
+    return list_end(&map, "acts", &list, more, rc, ask->out);
 }
 
 static int view_fate(kap_txn_t *txn, const ask_t *ask)
@@ -373,23 +379,11 @@ static int event_text(kap_node_t *node, const kap_inbox_row_t *row, kap_arena_t 
                       list_t *list)
 {
     kap_event_t event;
-    kap_buf_t clear, json;
+    kap_buf_t clear = {0}, json = {0};
     if (kap_event_decode(row->open, row->ends, row->sealed, arena, &event, NULL) != KAP_OK)
         return KAP_OK;
-    kap_buf_init(&clear);
-    kap_buf_init(&json);
     kap_inbox_unseal(node, &event, &clear);
-    kap_span_t self = kap_span_str(node->member);
-    kap_received_t received = {.stream_seq = row->stream_seq,
-                               .log_seq = row->log_seq,
-                               .committed_at_ms = row->committed_at_ms,
-                               .verdict = row->verdict,
-                               .event = &event,
-                               .contents = kap_buf_span(&clear),
-                               .is_own = kap_span_starts(event.source, self) &&
-                                         kap_span_sub(event.source, self.size, 1).size == 1 &&
-                                         event.source.data[self.size] == '/',
-                               .unsealed = row->unsealed};
+    kap_received_t received = kap_inbox_received(node, row, &event, kap_buf_span(&clear));
     int rc = kap_localpub_json(&received, true, &json);
     if (rc == KAP_OK) {
         kap_mp_put_str(&list->body, kap_buf_span(&json));
@@ -404,60 +398,37 @@ static int events_of(kap_node_t *node, kap_txn_t *txn, const ask_t *ask, kap_spa
                      list_t *list, bool *more)
 {
     uint64_t after = (uint64_t)kap_mp_get_int(ask->request, "after", 0);
-    kap_key_t front = kap_key_id(id), from = kap_key_id_u64(id, after + 1);
-    kap_cursor_t *cursor = NULL;
+    kap_walk_t walk = kap_walk(txn, KAP_TABLE_SUBJECTS, id, after + 1);
     *more = false;
-    int rc = kap_cursor_open(txn, KAP_TABLE_SUBJECTS, &cursor);
-    if (rc == KAP_OK)
-        rc = kap_cursor_seek_ge(cursor, kap_key_span(&from));
-    for (; rc == KAP_OK && kap_span_starts(kap_cursor_key(cursor), kap_key_span(&front));
-         rc = kap_cursor_next(cursor)) {
+    while (kap_walk_next(&walk)) {
         kap_inbox_row_t row;
-        kap_span_t rest;
         *more = list->items == EVENTS_MAX || list->body.size > EVENTS_BYTES;
         if (*more)
             break;
-        kap_key_first_id(kap_cursor_key(cursor), &rest);
-        rc = rest.size == 8 ? kap_inbox_row_get(txn, kap_be_get_u64(rest.data), &row)
-                            : KAP_E_CORRUPT;
-        if (rc == KAP_OK)
-            rc = event_text(node, &row, ask->arena, list);
-        if (rc != KAP_OK)
-            break;
+        uint64_t seq = kap_walk_u64(&walk);
+        if (walk.err == KAP_OK)
+            walk.err = kap_inbox_row_get(txn, seq, &row);
+        if (walk.err == KAP_OK)
+            walk.err = event_text(node, &row, ask->arena, list);
     }
-    kap_cursor_close(&cursor);
-    return rc == KAP_E_NOTFOUND ? KAP_OK : rc;
+    return kap_walk_end(&walk);
 }
 
 static int case_of(kap_txn_t *txn, kap_span_t id, list_t *list)
 {
-    kap_key_t front = kap_key_id(id);
-    kap_cursor_t *cursor = NULL;
-    int rc = kap_cursor_open(txn, KAP_TABLE_CASES, &cursor);
-    if (rc == KAP_OK)
-        rc = kap_cursor_seek_ge(cursor, kap_key_span(&front));
-    for (; rc == KAP_OK && kap_span_starts(kap_cursor_key(cursor), kap_key_span(&front)) &&
-           list->items < ROWS_MAX;
-         rc = kap_cursor_next(cursor)) {
+    kap_walk_t walk = kap_walk(txn, KAP_TABLE_CASES, id, 0);
+    while (list->items < ROWS_MAX && kap_walk_next(&walk)) {
         kap_referral_t r;
         bool committed;
-        kap_span_t rest, referral;
-        kap_key_first_id(kap_cursor_key(cursor), &rest);
-        referral = kap_key_first_id(rest, NULL);
+        kap_span_t referral = kap_walk_id(&walk);
         int found = kap_mirror_referral(txn, referral, &r, &committed);
         if (found == KAP_E_NOTFOUND)
             continue;
-        if (found != KAP_OK) {
-            rc = found;
-            break;
-        }
-        map_t one = {0};
-        referral_map(referral, &r, committed, &one);
-        map_end(&one, &list->body);
-        list->items++;
+        walk.err = found;
+        if (found == KAP_OK)
+            referral_add(referral, &r, committed, list);
     }
-    kap_cursor_close(&cursor);
-    return rc == KAP_E_NOTFOUND ? KAP_OK : rc;
+    return kap_walk_end(&walk);
 }
 
 static void meeting_map(const kap_meeting_t *m, map_t *map)

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "be.h"
-#include "buf.h"
 #include "err.h"
 #include "ids.h"
 
@@ -221,6 +220,21 @@ int kap_client_request(kap_client_t *client, const kap_request_t *request,
         *ticket = slot->ticket;
     send_waiting(client);
     return KAP_OK;
+}
+
+int kap_client_ask(kap_client_t *client, kap_verb_t verb, const kap_buf_t *map, int64_t timeout_ms,
+                   kap_client_answer_fn *on_answer, void *arg, uint64_t *ticket)
+{
+    kap_buf_t frame = {0};
+    kap_bin_put(&frame, kap_buf_span(map));
+    kap_span_t frames[] = {kap_buf_span(&frame)};
+    kap_request_t request = {
+        .verb = verb, .frames = frames, .frame_count = 1, .timeout_ms = timeout_ms};
+    int rc = map->err ? map->err : frame.err;
+    if (rc == KAP_OK)
+        rc = kap_client_request(client, &request, on_answer, arg, ticket);
+    kap_buf_fini(&frame);
+    return rc;
 }
 
 void kap_client_cancel(kap_client_t *client, uint64_t ticket)

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "buf.h"
 #include "crypto.h"
 #include "frame.h"
 #include "loop.h"
@@ -68,6 +69,11 @@ void kap_client_close(kap_client_t **client);
  * not called. */
 int kap_client_request(kap_client_t *client, const kap_request_t *request,
                        kap_client_answer_fn *on_answer, void *arg, uint64_t *ticket);
+
+/* The same for FETCH, QUERY and LOCAL, whose payload is one bin with one map. What went wrong while
+ * `map` was written is returned. */
+int kap_client_ask(kap_client_t *client, kap_verb_t verb, const kap_buf_t *map, int64_t timeout_ms,
+                   kap_client_answer_fn *on_answer, void *arg, uint64_t *ticket);
 
 /* Forgets the request: its callback is not called. An unknown ticket is ignored. */
 void kap_client_cancel(kap_client_t *client, uint64_t ticket);

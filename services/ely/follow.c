@@ -311,7 +311,7 @@ static void answered(void *arg, int status, const kap_header_t *header, kap_msg_
 static int request_send(follow_t *follow)
 {
     kap_cursor_at_t at[KAP_LIMIT_FETCH_STREAMS];
-    kap_buf_t map = {0}, frame = {0};
+    kap_buf_t map = {0};
     for (size_t i = 0; i < follow->count; i++) {
         at[i] = (kap_cursor_at_t){.stream = kap_span_str(follow->feeds[i]->stream),
                                   .seq = follow->feeds[i]->seq};
@@ -319,18 +319,10 @@ static int request_send(follow_t *follow)
     }
     kap_fetch_t fetch = {.after = at, .after_count = (uint32_t)follow->count, .wait_ms = WAIT_MS};
     kap_fetch_encode(&map, &fetch);
-    kap_bin_put(&frame, kap_buf_span(&map));
-    kap_span_t frames[] = {kap_buf_span(&frame)};
-    kap_request_t request = {.verb = KAP_VERB_FETCH,
-                             .frames = frames,
-                             .frame_count = 1,
-                             .timeout_ms = WAIT_MS + KAP_LIMIT_RESEND_MARGIN_MS};
-    int rc = map.err ? map.err : frame.err;
-    if (rc == KAP_OK)
-        rc = kap_client_request(kap_node_client(follow->node), &request, answered, follow,
-                                &follow->ticket);
+    int rc =
+        kap_client_ask(kap_node_client(follow->node), KAP_VERB_FETCH, &map,
+                       WAIT_MS + KAP_LIMIT_RESEND_MARGIN_MS, answered, follow, &follow->ticket);
     kap_buf_fini(&map);
-    kap_buf_fini(&frame);
     return rc;
 }
 

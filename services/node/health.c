@@ -9,18 +9,6 @@
 /* What waits longer than this is worth a person's look; a guess. */
 #define OLD_MS KAP_HOUR_MS
 
-typedef struct {
-    uint64_t waiting;
-    int64_t oldest_ms;
-} outbox_t;
-
-static int outbox_read(kap_node_t *node, kap_txn_t *txn, void *arg)
-{
-    outbox_t *outbox = arg;
-    (void)node;
-    return kap_outbox_waiting(txn, &outbox->waiting, &outbox->oldest_ms);
-}
-
 static void why_add(kap_buf_t *why, const char *sentence)
 {
     if (why->size)
@@ -32,8 +20,8 @@ int kap_node_health(kap_node_t *node, kap_buf_t *json)
 {
     kap_uplink_state_t uplink;
     kap_inbox_state_t inbox;
-    outbox_t outbox = {0};
-    uint64_t free_bytes = 0, taken = 0;
+    uint64_t waiting = 0, free_bytes = 0, taken = 0;
+    int64_t oldest_ms = 0;
     bool held = false;
     kap_buf_t why;
     int64_t now = kap_clock_now_ms(node->clock);
@@ -42,14 +30,14 @@ int kap_node_health(kap_node_t *node, kap_buf_t *json)
     if (node->hooks)
         kap_hooks_state(node->hooks, &taken, &held);
     kap_buf_init(&why);
-    if (kap_work_read(node, outbox_read, &outbox) != KAP_OK)
+    if (kap_node_waiting(node, &waiting, &oldest_ms) != KAP_OK)
         why_add(&why, "the store cannot be read");
     kap_store_disk(node->store, &free_bytes);
     if (kap_node_has_room(node) != KAP_OK)
         why_add(&why, "the disk is nearly full: new acts are refused");
     if (uplink.stuck)
         why_add(&why, "the broker does not take what waits here; see the log");
-    if (outbox.waiting && now - outbox.oldest_ms > OLD_MS)
+    if (waiting && now - oldest_ms > OLD_MS)
         why_add(&why, "events have waited for the broker for more than an hour");
     if (node->directory_bad)
         why_add(&why, "the directory file is not usable; the older one is in force");
@@ -69,8 +57,7 @@ int kap_node_health(kap_node_t *node, kap_buf_t *json)
     kap_buf_printf(json,
                    "\"},\"outbox\":{\"waiting\":%llu,\"oldest_ms\":%lld,\"receipted\":%llu,"
                    "\"refused\":%llu,\"later\":%llu},",
-                   (unsigned long long)outbox.waiting,
-                   (long long)(outbox.waiting ? now - outbox.oldest_ms : 0),
+                   (unsigned long long)waiting, (long long)(waiting ? now - oldest_ms : 0),
                    (unsigned long long)uplink.receipted, (unsigned long long)uplink.refused,
                    (unsigned long long)uplink.later);
     kap_buf_printf(json,

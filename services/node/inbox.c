@@ -531,23 +531,13 @@ static void fetch(kap_inbox_t *inbox)
     kap_cursor_at_t at = {.stream = kap_span_str(inbox->stream), .seq = inbox->state.cursor};
     memcpy(at.epoch, inbox->epoch, sizeof at.epoch);
     kap_fetch_t ask = {.after = &at, .after_count = 1, .wait_ms = (uint32_t)wait_ms};
-    kap_buf_t map, frame;
-    kap_buf_init(&map);
-    kap_buf_init(&frame);
+    kap_buf_t map = {0};
     kap_fetch_encode(&map, &ask);
-    kap_bin_put(&frame, kap_buf_span(&map));
-    kap_span_t frames[] = {kap_buf_span(&frame)};
-    kap_request_t request = {.verb = KAP_VERB_FETCH,
-                             .frames = frames,
-                             .frame_count = 1,
-                             .timeout_ms = wait_ms + KAP_LIMIT_RESEND_MARGIN_MS};
-    int rc = map.err ? map.err : frame.err;
-    if (rc == KAP_OK)
-        rc = kap_client_request(node->client, &request, answered, inbox, &inbox->ticket);
+    int rc = kap_client_ask(node->client, KAP_VERB_FETCH, &map,
+                            wait_ms + KAP_LIMIT_RESEND_MARGIN_MS, answered, inbox, &inbox->ticket);
     if (rc != KAP_OK)
         later(inbox, kap_err_text(rc));
     kap_buf_fini(&map);
-    kap_buf_fini(&frame);
 }
 
 void kap_inbox_go(kap_inbox_t *inbox)

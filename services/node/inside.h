@@ -105,6 +105,9 @@ int kap_work_fate_changed(kap_work_t *work, uint64_t act);
 /* The line that the next event joins, with its next sequence; a first use may begin a new one. */
 int kap_work_line(kap_work_t *work, kap_line_t **line);
 
+/* What waits in the outbox (kap_outbox_waiting), read by itself. */
+int kap_node_waiting(kap_node_t *node, uint64_t *count, int64_t *oldest_ms);
+
 /* Room on the disk for new local events: KAP_OK or KAP_E_DISK. */
 int kap_node_has_room(kap_node_t *node);
 

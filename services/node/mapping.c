@@ -85,7 +85,9 @@ static uint8_t folded_byte(uint8_t c, uint8_t before)
     return c;
 }
 
-size_t kap_mapping_fold(kap_span_t text, char *out, size_t size)
+/* Small letters, single blanks, no trailing ':' or '*'; at most `size` bytes, the length. What is
+ * longer gives 0: no word of any table is. */
+static size_t fold(kap_span_t text, char *out, size_t size)
 {
     size_t n = 0;
     text = kap_span_trim(text);
@@ -106,7 +108,7 @@ size_t kap_mapping_fold(kap_span_t text, char *out, size_t size)
 static bool same(kap_span_t folded, kap_span_t word)
 {
     char text[WORD_BYTES];
-    size_t n = kap_mapping_fold(word, text, sizeof text);
+    size_t n = fold(word, text, sizeof text);
     return n && kap_span_eq(folded, kap_span(text, n));
 }
 
@@ -124,7 +126,7 @@ static bool among(kap_span_t folded, const char *words)
 bool kap_mapping_is_word(kap_span_t word, const char *words)
 {
     char text[WORD_BYTES];
-    size_t n = kap_mapping_fold(word, text, sizeof text);
+    size_t n = fold(word, text, sizeof text);
     return n && among(kap_span(text, n), words);
 }
 
@@ -217,7 +219,7 @@ static int add(kap_mapping_t *mapping, entry_t **list, kap_span_t own, kap_span_
 {
     char text[WORD_BYTES];
     const char *name = field_name(mapping, field);
-    size_t n = kap_mapping_fold(own, text, sizeof text);
+    size_t n = fold(own, text, sizeof text);
     if (!name || n == 0)
         return KAP_E_INVALID;
     entry_t *entry = kap_arena_alloc(mapping->arena, sizeof *entry);
@@ -281,7 +283,7 @@ kap_mapped_column_t kap_mapping_column(kap_mapping_t *mapping, kap_intake_group_
 {
     char text[WORD_BYTES];
     bool hit;
-    kap_span_t folded = kap_span(text, kap_mapping_fold(header, text, sizeof text));
+    kap_span_t folded = kap_span(text, fold(header, text, sizeof text));
     if (kap_span_empty(folded))
         return (kap_mapped_column_t){0};
     memo_t *slot = memo_slot(mapping, (uint16_t)group, folded, &hit);
@@ -371,8 +373,7 @@ kap_span_t kap_mapping_value(const kap_mapping_t *mapping, const kap_directory_t
                              const char *field, kap_span_t text)
 {
     char folded_text[WORD_BYTES];
-    kap_span_t folded =
-        kap_span(folded_text, kap_mapping_fold(text, folded_text, sizeof folded_text));
+    kap_span_t folded = kap_span(folded_text, fold(text, folded_text, sizeof folded_text));
     const char *core = strrchr(field, '.') ? strrchr(field, '.') + 1 : field;
     const char *known = NULL;
     if (kap_span_empty(folded))
@@ -441,8 +442,7 @@ kap_span_t kap_mapping_member(const kap_mapping_t *mapping, const kap_directory_
                               kap_span_t text, bool or_external, kap_arena_t *arena)
 {
     char folded_text[WORD_BYTES];
-    kap_span_t folded =
-        kap_span(folded_text, kap_mapping_fold(text, folded_text, sizeof folded_text));
+    kap_span_t folded = kap_span(folded_text, fold(text, folded_text, sizeof folded_text));
     kap_span_t none = kap_span(NULL, 0);
     if (kap_span_empty(folded))
         return none;

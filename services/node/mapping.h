@@ -69,8 +69,4 @@ bool kap_mapping_is_word(kap_span_t word, const char *words);
 void kap_mapping_headers(const kap_mapping_t *mapping, kap_intake_group_t group, char *out,
                          size_t size);
 
-/* Small letters, single blanks, no trailing ':' or '*'; at most `size` bytes, the length. What is
- * longer gives 0: no word of any table is. */
-size_t kap_mapping_fold(kap_span_t text, char *out, size_t size);
-
 #endif

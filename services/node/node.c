@@ -220,24 +220,33 @@ static int parts_start(kap_node_t *node)
     return node->directory_watch && node->trim_timer ? KAP_OK : KAP_E_NOMEM;
 }
 
-int kap_node_open(kap_loop_t *loop, const kap_conf_t *conf, const kap_actor_t *actor,
-                  kap_node_t **out)
+/* A node with what can be read without opening anything that others see: clock, keys, directory.
+ * *out is set also on failure, unless memory is short. */
+static int node_new(const kap_conf_t *conf, const kap_actor_t *actor, kap_node_t **out)
 {
     kap_node_t *node = calloc(1, sizeof *node);
     if (!node)
         return KAP_E_NOMEM;
-    node->loop = loop;
+    *out = node;
     node->conf = conf;
     node->actor = actor;
     snprintf(node->member, sizeof node->member, "%s", kap_conf_str(conf, "member"));
-    node->arena = kap_arena_new(65536);
-    int rc = node->arena ? clock_open(node) : KAP_E_NOMEM;
+    int rc = clock_open(node);
     if (rc == KAP_OK)
         rc = kap_node_keys_open(node);
-    if (rc == KAP_OK)
-        rc = kap_node_directory_read(node, true);
-    if (rc == KAP_OK)
-        rc = store_open(node);
+    return rc == KAP_OK ? kap_node_directory_read(node, true) : rc;
+}
+
+int kap_node_open(kap_loop_t *loop, const kap_conf_t *conf, const kap_actor_t *actor,
+                  kap_node_t **out)
+{
+    kap_node_t *node = NULL;
+    int rc = node_new(conf, actor, &node);
+    if (rc == KAP_OK) {
+        node->loop = loop;
+        node->arena = kap_arena_new(65536);
+        rc = node->arena ? store_open(node) : KAP_E_NOMEM;
+    }
     if (rc == KAP_OK)
         rc = owner_check(node);
     if (rc == KAP_OK)
@@ -304,20 +313,14 @@ int kap_node_start(kap_node_t *node)
 
 /* --- ending --- */
 
-static int waiting_read(kap_node_t *node, kap_txn_t *txn, void *arg)
-{
-    int64_t oldest;
-    (void)node;
-    return kap_outbox_waiting(txn, arg, &oldest);
-}
-
 void kap_node_drain_look(kap_node_t *node)
 {
     uint64_t waiting = 0;
+    int64_t oldest_ms;
     bool over = kap_monotonic_ms() >= node->drain_until || node->failed;
     if (!node->on_drained)
         return;
-    if (!over && kap_work_read(node, waiting_read, &waiting) == KAP_OK && waiting > 0)
+    if (!over && kap_node_waiting(node, &waiting, &oldest_ms) == KAP_OK && waiting > 0)
         return;
     void (*on_drained)(void *arg) = node->on_drained;
     node->on_drained = NULL;
@@ -427,22 +430,13 @@ static void args_parse(int argc, char **argv, const kap_actor_t *actor, args_t *
     }
 }
 
-/* Type, keys and directory as --check looks at them: what open does before the store. */
+/* Type, keys, directory, and the broker's door as --check looks at them. */
 static int check_only(const kap_conf_t *conf, const kap_actor_t *actor)
 {
-    kap_node_t *node = calloc(1, sizeof *node);
-    if (!node)
-        return KAP_E_NOMEM;
-    node->conf = conf;
-    node->actor = actor;
-    snprintf(node->member, sizeof node->member, "%s", kap_conf_str(conf, "member"));
+    kap_node_t *node = NULL;
     uint8_t server_public[32];
     kap_client_opts_t opts;
-    int rc = clock_open(node);
-    if (rc == KAP_OK)
-        rc = kap_node_keys_open(node);
-    if (rc == KAP_OK)
-        rc = kap_node_directory_read(node, true);
+    int rc = node_new(conf, actor, &node);
     if (rc == KAP_OK)
         rc = type_check(node);
     if (rc == KAP_OK)

@@ -345,33 +345,23 @@ static void check_next(kap_uplink_t *uplink)
         checked(uplink);
         return;
     }
-    kap_buf_t map, frame;
-    kap_buf_init(&map);
-    kap_buf_init(&frame);
+    kap_buf_t map = {0};
     if (rc == KAP_OK) {
         uplink->check_line = line.line;
         kap_line_source(&line, node->member, source);
         kap_query_begin(&map, kap_code_name(KAP_LIST_QUERY, KAP_QUERY_MARK), 1);
         kap_mp_put_cstr(&map, "source");
         kap_mp_put_cstr(&map, source);
-        kap_bin_put(&frame, kap_buf_span(&map));
-        rc = map.err ? map.err : frame.err;
+        rc = kap_client_ask(node->client, KAP_VERB_QUERY, &map,
+                            kap_conf_int(node->conf, "uplink.timeout"), mark_answered, uplink,
+                            &uplink->check_ticket);
     }
-    kap_span_t frames[] = {kap_buf_span(&frame)};
-    kap_request_t request = {.verb = KAP_VERB_QUERY,
-                             .frames = frames,
-                             .frame_count = 1,
-                             .timeout_ms = kap_conf_int(node->conf, "uplink.timeout")};
-    if (rc == KAP_OK)
-        rc = kap_client_request(node->client, &request, mark_answered, uplink,
-                                &uplink->check_ticket);
     if (rc != KAP_OK) {
         if (uplink->check_line)
             uplink->check_line--;
         later(uplink, kap_err_name(rc));
     }
     kap_buf_fini(&map);
-    kap_buf_fini(&frame);
 }
 
 static void check_anew(kap_uplink_t *uplink)

@@ -21,6 +21,24 @@ int kap_node_has_room(kap_node_t *node)
     return free_bytes < (uint64_t)kap_conf_int(node->conf, "store.reserve") ? KAP_E_DISK : KAP_OK;
 }
 
+typedef struct {
+    uint64_t *count;
+    int64_t *oldest_ms;
+} waiting_t;
+
+static int waiting_read(kap_node_t *node, kap_txn_t *txn, void *arg)
+{
+    waiting_t *waiting = arg;
+    (void)node;
+    return kap_outbox_waiting(txn, waiting->count, waiting->oldest_ms);
+}
+
+int kap_node_waiting(kap_node_t *node, uint64_t *count, int64_t *oldest_ms)
+{
+    waiting_t waiting = {.count = count, .oldest_ms = oldest_ms};
+    return kap_work_read(node, waiting_read, &waiting);
+}
+
 int kap_work_fate_changed(kap_work_t *work, uint64_t act)
 {
     if (work->fate_count == work->fate_cap) {

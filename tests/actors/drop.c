@@ -75,16 +75,10 @@ size_t drop_count(const rig_t *rig, const char *folder)
     return n - 2;
 }
 
-static int waiting_read(kap_node_t *node, kap_txn_t *txn, void *arg)
-{
-    int64_t oldest;
-    (void)node;
-    return kap_outbox_waiting(txn, arg, &oldest);
-}
-
 uint64_t drop_waiting(kap_node_t *node)
 {
     uint64_t waiting = 0;
-    cr_assert_eq(kap_work_read(node, waiting_read, &waiting), KAP_OK);
+    int64_t oldest_ms;
+    cr_assert_eq(kap_node_waiting(node, &waiting, &oldest_ms), KAP_OK);
     return waiting;
 }

@@ -616,18 +616,12 @@ kap_act_result_t rig_act_key(kap_node_t *node, const char *key, const char *verb
     return result;
 }
 
-static int waiting_read(kap_node_t *node, kap_txn_t *txn, void *arg)
-{
-    int64_t oldest;
-    (void)node;
-    return kap_outbox_waiting(txn, arg, &oldest);
-}
-
 bool rig_is_empty(rig_t *rig, void *node)
 {
     uint64_t waiting = 1;
+    int64_t oldest_ms;
     (void)rig;
-    return kap_work_read(node, waiting_read, &waiting) == KAP_OK && waiting == 0;
+    return kap_node_waiting(node, &waiting, &oldest_ms) == KAP_OK && waiting == 0;
 }
 
 typedef struct {

@@ -70,6 +70,14 @@ Test(act, refuses_with_a_sentence_that_says_what_is_right, .timeout = 60)
             "illegal.to_self", "", "differ");
     refused(rig_act(node, "accept", NULL), "act.missing", "referral", "which referral");
     refused(rig_act(node, "accept", "referral", "r-1", NULL), "act.unknown", "referral", "inbox");
+    cr_assert(rig_is_empty(rig, node));
+    rig_destroy(&rig);
+}
+
+Test(act, refuses_what_is_reported_with_a_sentence_too, .timeout = 60)
+{
+    rig_t *rig;
+    kap_node_t *node = alone(&rig, NULL);
     refused(rig_act(node, "tally", "to", "ely", "period", "2025", "count", "many", NULL),
             "act.value", "count", "whole number");
     refused(rig_act(node, "tally", "to", "ely", "period", "2025", "count", "-5", NULL), "act.value",

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "cli.h"
 
-#include <argp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -101,6 +100,17 @@ bool kap_cli_is_local(const kap_cli_t *cli)
     return strncmp(kap_conf_str(cli->conf, "endpoint"), "ipc:", 4) == 0;
 }
 
+int kap_cli_needs_node(kap_cli_t *cli, const char *does)
+{
+    int code = kap_cli_configure(cli);
+    if (code == 0 && !kap_cli_is_local(cli))
+        code = kap_cli_fail(KAP_EXIT_USAGE,
+                            "only a member's node %s this: use its configuration "
+                            "(-c), not one of the broker",
+                            does);
+    return code;
+}
+
 /* The keys of a connection by TCP. */
 static int read_keys(kap_cli_t *cli, uint8_t server_public[32])
 {
@@ -168,20 +178,20 @@ int kap_cli_refused(kap_cli_t *cli, const kap_mp_t *error)
     kap_buf_t line;
     kap_buf_init(&line);
     if (!kap_span_empty(field))
-        kap_buf_printf(&line, "%.*s: ", (int)field.size, (const char *)field.data);
+        kap_buf_printf(&line, "%.*s: ", KAP_SPAN_ARGS(field));
     kap_buf_append(&line, kap_span_empty(sentence) ? code : sentence);
     for (uint32_t i = 0; candidates && candidates->kind == KAP_MP_ARRAY && i < candidates->count;
          i++) {
         kap_span_t id = kap_span_str("?");
         kap_mp_str(kap_mp_item(candidates, i), &id);
         kap_span_t name = kap_cli_member_name(cli, id);
-        kap_buf_printf(&line, "%s%.*s", i ? ", " : ": ", (int)id.size, (const char *)id.data);
+        kap_buf_printf(&line, "%s%.*s", i ? ", " : ": ", KAP_SPAN_ARGS(id));
         if (!kap_span_eq(id, name))
-            kap_buf_printf(&line, " (%.*s)", (int)name.size, (const char *)name.data);
+            kap_buf_printf(&line, " (%.*s)", KAP_SPAN_ARGS(name));
     }
     for (size_t i = 0; i < line.size; i++) /* one line, whatever was said */
         line.data[i] = line.data[i] < 0x20 ? ' ' : line.data[i];
-    kap_cli_fail(0, "%.*s", (int)line.size, (const char *)line.data);
+    kap_cli_fail(0, "%.*s", KAP_SPAN_ARGS(line));
     kap_buf_fini(&line);
     bool silent =
         kap_span_eq_str(code, "local.unreachable") || kap_span_eq_str(code, "local.timeout");
@@ -294,7 +304,7 @@ int kap_cli_local(kap_cli_t *cli, const char *word, const kap_mp_t **root)
     return code;
 }
 
-static int read_file(const char *path, kap_buf_t *out)
+int kap_cli_read_file(const char *path, kap_buf_t *out)
 {
     FILE *file = fopen(path, "rb");
     uint8_t chunk[65536];
@@ -315,40 +325,35 @@ const kap_directory_t *kap_cli_directory(kap_cli_t *cli)
     kap_buf_t json, messages;
     kap_buf_init(&json);
     kap_buf_init(&messages);
-    if (read_file(kap_conf_str(cli->conf, "directory"), &json) == KAP_OK)
+    if (kap_cli_read_file(kap_conf_str(cli->conf, "directory"), &json) == KAP_OK)
         kap_directory_parse(kap_buf_span(&json), &cli->directory, &messages);
     kap_buf_fini(&json);
     kap_buf_fini(&messages);
     return cli->directory;
 }
 
-kap_span_t kap_cli_member_name(kap_cli_t *cli, kap_span_t id)
+kap_span_t kap_cli_name_of(const kap_cli_t *cli, const kap_member_t *member)
 {
-    const kap_directory_t *dir = kap_cli_directory(cli);
-    const kap_member_t *member = dir ? kap_directory_member(dir, id) : NULL;
-    if (!member)
-        return id;
     return strcmp(cli->lang, "fi") == 0   ? member->name_fi
            : strcmp(cli->lang, "sv") == 0 ? member->name_sv
                                           : member->name_en;
 }
 
+kap_span_t kap_cli_member_name(kap_cli_t *cli, kap_span_t id)
+{
+    const kap_directory_t *dir = kap_cli_directory(cli);
+    const kap_member_t *member = dir ? kap_directory_member(dir, id) : NULL;
+    return member ? kap_cli_name_of(cli, member) : id;
+}
+
 const char *kap_cli_region(kap_cli_t *cli, const char *given)
 {
-    const char *region = given ? given : NULL;
+    const char *region = given;
     if (!region && kap_cli_configure(cli) == 0)
         region = kap_conf_str(cli->conf, "region");
     if (!region)
         kap_cli_fail(0, "which region? Say --region NAME, or name one in the configuration");
     return region;
-}
-
-void kap_cli_parse(const struct argp *argp, int argc, char **argv, void *input)
-{
-    static char name[64];
-    snprintf(name, sizeof name, "kapula %s", argv[0]);
-    argv[0] = name;
-    argp_parse(argp, argc, argv, 0, NULL, input);
 }
 
 int kap_cli_width(void)

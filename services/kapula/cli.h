@@ -50,7 +50,7 @@ typedef struct kap_cli {
 /* One subcommand: its own arguments, argv[0] is its name. Returns an exit code. */
 typedef int kap_command_fn(kap_cli_t *cli, int argc, char **argv);
 
-#define KAP_COMMAND(name, function, arguments, help) kap_command_fn function;
+#define KAP_COMMAND(name, function, help) kap_command_fn function;
 #include "commands.def"
 #undef KAP_COMMAND
 
@@ -71,6 +71,10 @@ int kap_cli_connect(kap_cli_t *cli);
 /* Whether the endpoint is a node's local door; else it is the broker's. */
 bool kap_cli_is_local(const kap_cli_t *cli);
 
+/* Configures; KAP_EXIT_USAGE, after saying that only a member's node `does` ("knows") this, when
+ * the endpoint is the broker's. */
+int kap_cli_needs_node(kap_cli_t *cli, const char *does);
+
 /* Asks and waits at most the configured timeout (at most `timeout_ms` when above 0). `map` is the
  * one bin of the payload. On 0 *root is the answer's map, in the cli's arena. Otherwise an exit
  * code, after saying why; an {error} in the answer is printed and returns KAP_EXIT_REFUSED. */
@@ -89,11 +93,17 @@ int kap_cli_ask_frames(kap_cli_t *cli, kap_verb_t verb, kap_span_t map, int64_t 
 int kap_cli_query(kap_cli_t *cli, const char *name, const kap_mp_t **root);
 int kap_cli_local(kap_cli_t *cli, const char *word, const kap_mp_t **root);
 
+/* Appends a file of at most 16 MiB. KAP_E_NOTFOUND, KAP_E_IO, KAP_E_LIMIT, KAP_E_NOMEM. */
+int kap_cli_read_file(const char *path, kap_buf_t *out);
+
 /* The directory file named by the configuration; NULL when there is none or it is bad (then names
  * are shown as ids). */
 const kap_directory_t *kap_cli_directory(kap_cli_t *cli);
 
-/* A member's or actor's name in the user's language, else the id itself. Lives with the cli. */
+/* A member's name in the user's language; after kap_cli_configure. Lives with its directory. */
+kap_span_t kap_cli_name_of(const kap_cli_t *cli, const kap_member_t *member);
+
+/* The same by id, else the id itself. Lives with the cli. */
 kap_span_t kap_cli_member_name(kap_cli_t *cli, kap_span_t id);
 
 /* --region, else the configuration's; NULL after saying that one is needed. */
@@ -114,11 +124,6 @@ void kap_cli_print_json_line(const kap_mp_t *root, FILE *out);
 /* A JSON text as nodes in the arena, its strings copied there; a number with a fraction becomes its
  * text. KAP_E_INVALID, KAP_E_NOMEM. */
 int kap_cli_read_json(kap_arena_t *arena, kap_span_t text, kap_mp_t *root);
-
-/* argp_parse of a subcommand, which errors and --help call `kapula NAME`. Exits when they are
- * asked for or something is wrong. */
-struct argp;
-void kap_cli_parse(const struct argp *argp, int argc, char **argv, void *input);
 
 /* One CSV field by RFC 4180, quoted where needed. */
 void kap_cli_csv_field(FILE *out, kap_span_t text, bool last);

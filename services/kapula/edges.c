@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /* kapula edges: the handover matrix of a region or an archive, edge by edge. */
-#include <argp.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "answer.h"
+#include "args.h"
 #include "clock.h"
 #include "err.h"
 #include "shown.h"
@@ -13,61 +13,45 @@
 /* SCREEN_REST: lines of a screen that are no rows of the matrix: title, heads, foot. */
 enum { WATCH_S = 2, SCREEN_REST = 9, PAGE_TURNS = 5 };
 
-/* Options that go into the question as they are. */
-enum { REGION, FROM, TO, CLOCK, TIME, ZONE, QUESTIONS };
-static const char *const questions[QUESTIONS] = {"region", "from", "to", "clock", "time", "zone"};
-
-typedef struct {
-    const char *values[QUESTIONS];
-    bool watch;
-} line_t;
-
-static error_t on_option(int key, char *value, struct argp_state *state)
+/* The edges behind `last`, or from the first on when that is NULL. The options that are fields go
+ * into the question as they are. */
+static int ask_page(kap_cli_t *cli, const kap_args_t *args, const kap_mp_t *last,
+                    const kap_mp_t **root)
 {
-    line_t *line = state->input;
-    if (key == 'w') {
-        line->watch = true;
-        return 0;
-    }
-    if (key < 256 || key >= 256 + QUESTIONS)
-        return ARGP_ERR_UNKNOWN;
-    line->values[key - 256] = value;
-    return 0;
-}
-
-/* The edges behind `last`, or from the first on when that is NULL. */
-static int ask_page(kap_cli_t *cli, const line_t *line, const kap_mp_t *last, const kap_mp_t **root)
-{
-    kap_buf_t map;
+    const kap_option_t *row = NULL;
+    const char *value;
+    kap_buf_t pairs, map;
     uint32_t n = last != NULL;
-    for (int i = 0; i < QUESTIONS; i++)
-        n += line->values[i] != NULL;
+    kap_buf_init(&pairs);
     kap_buf_init(&map);
-    kap_query_begin(&map, "edges", n);
-    for (int i = 0; i < QUESTIONS; i++)
-        if (line->values[i]) {
-            kap_mp_put_cstr(&map, questions[i]);
-            kap_mp_put_cstr(&map, line->values[i]);
+    while ((row = kap_option_next("edges", row)))
+        if (row->field && (value = kap_args_field(args, row->field))) {
+            kap_mp_put_cstr(&pairs, row->field);
+            kap_mp_put_cstr(&pairs, value);
+            n++;
         }
     if (last) {
-        kap_mp_put_cstr(&map, "after");
-        kap_mp_put_array(&map, 2);
-        kap_mp_put_str(&map, kap_mp_get_str(last, "from"));
-        kap_mp_put_str(&map, kap_mp_get_str(last, "to"));
+        kap_mp_put_cstr(&pairs, "after");
+        kap_mp_put_array(&pairs, 2);
+        kap_mp_put_str(&pairs, kap_mp_get_str(last, "from"));
+        kap_mp_put_str(&pairs, kap_mp_get_str(last, "to"));
     }
+    kap_query_begin(&map, "edges", n);
+    kap_buf_append(&map, kap_buf_span(&pairs));
     int code = kap_cli_ask(cli, KAP_VERB_QUERY, kap_buf_span(&map), 0, root);
+    kap_buf_fini(&pairs);
     kap_buf_fini(&map);
     return code;
 }
 
 /* All pages of one position, their edges in *edges; *moved: the figures went on between two of
  * them. *root is the first page. */
-static int ask_pages(kap_cli_t *cli, const line_t *line, kap_shown_list_t *edges, bool *moved,
+static int ask_pages(kap_cli_t *cli, const kap_args_t *args, kap_shown_list_t *edges, bool *moved,
                      const kap_mp_t **root)
 {
     const kap_mp_t *page = NULL, *last = NULL;
     do {
-        int code = ask_page(cli, line, last, &page);
+        int code = ask_page(cli, args, last, &page);
         if (code != 0)
             return code;
         *root = last ? *root : page;
@@ -82,14 +66,14 @@ static int ask_pages(kap_cli_t *cli, const line_t *line, kap_shown_list_t *edges
 }
 
 /* The whole answer, as if it had come in one. */
-static int ask(kap_cli_t *cli, const line_t *line, const kap_mp_t **root)
+static int ask(kap_cli_t *cli, const kap_args_t *args, const kap_mp_t **root)
 {
     kap_shown_list_t map = {.arena = cli->arena};
     kap_mp_t *whole = kap_arena_alloc(cli->arena, sizeof *whole);
     bool moved = true;
     for (int turn = 0; moved && turn < PAGE_TURNS; turn++) {
         kap_shown_list_t edges = {.arena = cli->arena};
-        int code = ask_pages(cli, line, &edges, &moved, root);
+        int code = ask_pages(cli, args, &edges, &moved, root);
         if (code != 0 || !kap_mp_get_bool(*root, "more", false))
             return code;
         const kap_mp_t all = kap_shown_array(&edges), no = {.kind = KAP_MP_BOOL, .b = false};
@@ -141,8 +125,8 @@ static void add_row(kap_cli_t *cli, kap_table_t *table, const kap_mp_t *edge, bo
     kap_span_t from = shown_name(cli, edge, "from", "from_name");
     kap_span_t to = shown_name(cli, edge, "to", "to_name");
     const kap_mp_t *times = kap_mp_get(edge, "time_to_accept");
-    snprintf(text[0], sizeof text[0], "%.*s", (int)from.size, (const char *)from.data);
-    snprintf(text[1], sizeof text[1], "%.*s", (int)to.size, (const char *)to.data);
+    snprintf(text[0], sizeof text[0], "%.*s", KAP_SPAN_ARGS(from));
+    snprintf(text[1], sizeof text[1], "%.*s", KAP_SPAN_ARGS(to));
     for (int i = 0; i < COUNTS; i++)
         snprintf(text[2 + i], sizeof text[0], "%lld",
                  (long long)kap_mp_get_int(edge, counts[i], 0));
@@ -175,7 +159,7 @@ static void print_beside(kap_cli_t *cli, const kap_mp_t *edges)
         int64_t sum = sum_of(edges, beside[k]);
         if (sum > 0)
             printf("%s%.*s %lld", shown++ ? ", " : kap_shown_word(cli, KAP_WORD_BESIDE),
-                   (int)word.size, (const char *)word.data, (long long)sum);
+                   KAP_SPAN_ARGS(word), (long long)sum);
     }
     if (shown)
         puts(".");
@@ -195,8 +179,8 @@ static void print_window(kap_cli_t *cli, const kap_mp_t *root, const char *regio
     for (size_t i = 0; i < 2; i++) {
         kap_span_t day = kap_mp_get_str(kap_mp_get(root, "window"), days[i].key);
         if (!kap_span_empty(day))
-            kap_buf_printf(&line, ", %s %.*s", kap_shown_word(cli, days[i].word), (int)day.size,
-                           (const char *)day.data);
+            kap_buf_printf(&line, ", %s %.*s", kap_shown_word(cli, days[i].word),
+                           KAP_SPAN_ARGS(day));
     }
     for (size_t i = 0; i < 3; i++) {
         int64_t n = kap_mp_get_int(root, totals[i].key, 0);
@@ -208,11 +192,14 @@ static void print_window(kap_cli_t *cli, const kap_mp_t *root, const char *regio
     kap_buf_fini(&line);
 }
 
-static bool is_value(const kap_mp_t *root, const line_t *line, int question, const char *word)
+/* What the answer says of a question's field, else what was asked. */
+static bool is_value(const kap_mp_t *root, const kap_args_t *args, const char *field,
+                     const char *word)
 {
-    kap_span_t said = kap_mp_get_str(root, questions[question]);
-    if (kap_span_empty(said) && line->values[question])
-        said = kap_span_str(line->values[question]);
+    const char *asked = kap_args_field(args, field);
+    kap_span_t said = kap_mp_get_str(root, field);
+    if (kap_span_empty(said) && asked)
+        said = kap_span_str(asked);
     return kap_span_eq_str(said, word);
 }
 
@@ -227,7 +214,7 @@ static int print_matrix(kap_cli_t *cli, const kap_mp_t *edges, bool elapsed, uin
     for (int i = 0; i < cells; i++) {
         kap_span_t word = i == REPORTED ? kap_span_str(kap_shown_word(cli, KAP_WORD_REPORTED_HEAD))
                                         : kap_shown_key(cli, kap_span_str(titles[i]));
-        snprintf(words[i], sizeof words[i], "%.*s", (int)word.size, (const char *)word.data);
+        snprintf(words[i], sizeof words[i], "%.*s", KAP_SPAN_ARGS(word));
         columns[i] = (kap_table_column_t){words[i], i < 2 ? KAP_TABLE_LEFT : KAP_TABLE_RIGHT, 0};
     }
     kap_table_t *table = kap_table_new(columns);
@@ -243,28 +230,28 @@ static int print_matrix(kap_cli_t *cli, const kap_mp_t *edges, bool elapsed, uin
 }
 
 /* Rows of the matrix that fit on a watched screen beside title, heads and foot. */
-static uint32_t rows_on_screen(const line_t *line)
+static uint32_t rows_on_screen(const kap_args_t *args)
 {
-    int height = line->watch ? kap_cli_height() : 0;
+    int height = kap_args_option(args, "watch") ? kap_cli_height() : 0;
     return height == 0 ? UINT32_MAX : height > SCREEN_REST ? (uint32_t)(height - SCREEN_REST) : 1;
 }
 
-static int print_table(kap_cli_t *cli, const line_t *line, const kap_mp_t *root)
+static int print_table(kap_cli_t *cli, const kap_args_t *args, const kap_mp_t *root)
 {
     const kap_mp_t *edges = kap_mp_get(root, "edges");
-    bool elapsed = is_value(root, line, TIME, "elapsed");
+    bool elapsed = is_value(root, args, "time", "elapsed");
     if (!edges || edges->kind != KAP_MP_ARRAY)
         return kap_cli_fail(KAP_EXIT_REFUSED, "an answer without edges");
-    print_window(cli, root, line->values[REGION]);
+    print_window(cli, root, kap_args_field(args, "region"));
     if (edges->count == 0 && kap_mp_get_int(root, "n", 0) > 0) {
         puts(kap_shown_word(cli, KAP_WORD_TOTALS_ONLY));
         return KAP_EXIT_DONE;
     }
-    int code = print_matrix(cli, edges, elapsed, rows_on_screen(line));
+    int code = print_matrix(cli, edges, elapsed, rows_on_screen(args));
     printf("\n%s, %s.\n",
            kap_shown_word(cli, elapsed ? KAP_WORD_TIME_ELAPSED : KAP_WORD_TIME_WORKING),
-           kap_shown_word(cli, is_value(root, line, CLOCK, "customer") ? KAP_WORD_OF_CUSTOMER
-                                                                       : KAP_WORD_OF_RECIPIENT));
+           kap_shown_word(cli, is_value(root, args, "clock", "customer") ? KAP_WORD_OF_CUSTOMER
+                                                                         : KAP_WORD_OF_RECIPIENT));
     print_beside(cli, edges);
     return code;
 }
@@ -297,72 +284,61 @@ static int print_csv(const kap_mp_t *root)
 }
 
 /* What can be known to be wrong before anybody is asked. */
-static int days_in_order(const line_t *line)
+static int days_in_order(const kap_args_t *args)
 {
-    kap_date_t days[2];
-    for (int i = FROM; i <= TO; i++)
-        if (line->values[i] &&
-            kap_date_parse(kap_span_str(line->values[i]), &days[i - FROM]) != KAP_OK)
+    static const char *const names[] = {"from", "to"};
+    const char *from = kap_args_option(args, "from"), *to = kap_args_option(args, "to");
+    for (int i = 0; i < 2; i++) {
+        const char *day = kap_args_option(args, names[i]);
+        kap_date_t date;
+        if (day && kap_date_parse(kap_span_str(day), &date) != KAP_OK)
             return kap_cli_fail(KAP_EXIT_USAGE, "--%s %s: say a day that exists, YYYY-MM-DD",
-                                questions[i], line->values[i]);
-    if (line->values[FROM] && line->values[TO] && strcmp(line->values[FROM], line->values[TO]) >= 0)
+                                names[i], day);
+    }
+    if (from && to && strcmp(from, to) >= 0)
         return kap_cli_fail(KAP_EXIT_USAGE,
-                            "--to %s: the day after the last, so it lies behind --from %s",
-                            line->values[TO], line->values[FROM]);
+                            "--to %s: the day after the last, so it lies behind --from %s", to,
+                            from);
     return KAP_EXIT_DONE;
 }
 
-static int show(kap_cli_t *cli, const line_t *line)
+static int show(kap_cli_t *cli, const kap_args_t *args)
 {
     const kap_mp_t *root = NULL;
-    int code = ask(cli, line, &root);
+    int code = ask(cli, args, &root);
     if (code != 0)
         return code;
-    if (line->watch && isatty(STDOUT_FILENO))
+    if (kap_args_option(args, "watch") && isatty(STDOUT_FILENO))
         fputs("\033[H\033[J", stdout);
     if (cli->format == KAP_FORMAT_JSON)
         kap_cli_print_json(root, stdout);
     else if (cli->format == KAP_FORMAT_CSV)
         code = print_csv(root);
     else
-        code = print_table(cli, line, root);
-    return fflush(stdout) == 0 ? code : KAP_EXIT_REFUSED;
+        code = print_table(cli, args, root);
+    fflush(stdout);
+    return code;
 }
 
 int kap_cmd_edges(kap_cli_t *cli, int argc, char **argv)
 {
-    static const struct argp_option options[] = {
-        {"region", 256 + REGION, "NAME", 0, "A region, or an archive; default: the configuration's",
-         0},
-        {"from", 256 + FROM, "DATE", 0, "First day of creation, YYYY-MM-DD", 0},
-        {"to", 256 + TO, "DATE", 0, "The day after the last", 0},
-        {"clock", 256 + CLOCK, "WHOSE", 0, "recipient (default) or customer", 0},
-        {"time", 256 + TIME, "TIME", 0, "working (default) or elapsed; an archive: elapsed", 0},
-        {"zone", 256 + ZONE, "ZONE", 0, "Europe/Helsinki (default) or UTC; an archive: UTC", 0},
-        {"watch", 'w', 0, 0, "Show it again whenever time passes, until interrupted", 0},
-        {0}};
-    static const struct argp argp = {
-        options,
-        on_option,
-        "",
-        "The handover matrix: who handed how many to whom, and how long "
-        "it took until they were taken.",
-        0,
-        0,
-        0};
-    line_t line = {{0}, false};
-    kap_cli_parse(&argp, argc, argv, &line);
-    line.values[REGION] = kap_cli_region(cli, line.values[REGION]);
-    if (!line.values[REGION])
+    static const kap_usage_t usage = {"edges", "", 0, 0,
+                                      "The handover matrix: who handed how many to whom, and how "
+                                      "long it took until they were taken."};
+    kap_args_t args;
+    kap_args_parse(cli, &usage, argc, argv, &args);
+    const char *region = kap_cli_region(cli, kap_args_option(&args, "region"));
+    if (!region)
         return KAP_EXIT_USAGE;
-    int code = days_in_order(&line);
+    kap_args_add(&args, "region", region);
+    int code = days_in_order(&args);
     if (code == KAP_EXIT_DONE)
-        code = show(cli, &line);
-    bool began = code == KAP_EXIT_DONE;
-    while (line.watch && began && (code == KAP_EXIT_DONE || code == KAP_EXIT_UNREACHABLE)) {
+        code = show(cli, &args);
+    bool watch = kap_args_option(&args, "watch") && code == KAP_EXIT_DONE;
+    while (watch && (code == KAP_EXIT_DONE || code == KAP_EXIT_UNREACHABLE) && !ferror(stdout)) {
         sleep(WATCH_S); /* a broker that starts anew is waited for; it has been told */
         kap_arena_reset(cli->arena);
-        code = show(cli, &line);
+        code = show(cli, &args);
     }
     return code;
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /* kapula follow and kapula export: the feed for eyes and programs, and as CloudEvents. */
-#include <argp.h>
 #include <jansson.h>
-#include <stdlib.h>
+#include <limits.h>
 #include <string.h>
 
+#include "args.h"
 #include "clock.h"
 #include "cloudevents.h"
 #include "err.h"
@@ -13,39 +13,12 @@
 
 typedef struct {
     kap_cli_t *cli;
-    const char *stream, *region, *from;
+    const char *stream;
     long count, seen;
-    bool until_end, headed;
+    bool headed;
     char owned[256];
     kap_buf_t json;
 } line_t;
-
-static error_t on_option(int key, char *value, struct argp_state *state)
-{
-    line_t *line = state->input;
-    char *end;
-    switch (key) {
-    case 's':
-        line->stream = value;
-        return 0;
-    case 'r':
-        line->region = value;
-        return 0;
-    case 'f':
-        line->from = value;
-        return 0;
-    case 'u':
-        line->until_end = true;
-        return 0;
-    case 'n':
-        line->count = strtol(value, &end, 10);
-        if (*end || line->count < 1)
-            argp_error(state, "--count %s: a number from 1 on", value);
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
 
 static void set_text(json_t *object, const char *name, const char *text)
 {
@@ -83,8 +56,7 @@ static void who_text(const kap_event_t *event, char *out, size_t size)
     if (kap_span_empty(to))
         snprintf(out, size, "%.*s", own, (const char *)event->source.data);
     else
-        snprintf(out, size, "%.*s > %.*s", (int)from.size, (const char *)from.data, (int)to.size,
-                 (const char *)to.data);
+        snprintf(out, size, "%.*s > %.*s", KAP_SPAN_ARGS(from), KAP_SPAN_ARGS(to));
 }
 
 /* Bytes of the text that fit in `columns`; *cut when not all do. */
@@ -125,8 +97,7 @@ static void print_line(line_t *line, const kap_feed_item_t *item)
     int n = fitting(text, room, &cut);
     if (cut)
         n = fitting(text, room - 1, &cut);
-    printf("%*s  %-*.*s  %.*s%s\n", TIME, when, ID, (int)id.size, (const char *)id.data, n, text,
-           cut ? "…" : "");
+    printf("%*s  %-*.*s  %.*s%s\n", TIME, when, ID, KAP_SPAN_ARGS(id), n, text, cut ? "…" : "");
 }
 
 static void print_csv(line_t *line, const kap_feed_item_t *item)
@@ -162,7 +133,8 @@ static bool on_follow(void *arg, const kap_feed_item_t *item)
         print_csv(line, item);
     else
         print_line(line, item);
-    fflush(stdout);
+    if (fflush(stdout) != 0 || ferror(stdout))
+        return false;
     return line->count == 0 || ++line->seen < line->count;
 }
 
@@ -179,11 +151,12 @@ static bool on_export(void *arg, const kap_feed_item_t *item)
 }
 
 /* The stream asked for: --stream, else that of --region, else the configuration's region. */
-static bool name_stream(line_t *line)
+static bool name_stream(line_t *line, const kap_args_t *args)
 {
+    line->stream = kap_args_option(args, "stream");
     if (line->stream)
         return true;
-    const char *region = kap_cli_region(line->cli, line->region);
+    const char *region = kap_cli_region(line->cli, kap_args_option(args, "region"));
     if (!region)
         return false;
     snprintf(line->owned, sizeof line->owned, "region/%s", region);
@@ -191,76 +164,52 @@ static bool name_stream(line_t *line)
     return true;
 }
 
-static int run(line_t *line, kap_feed_t *feed)
+static int run(line_t *line, const kap_args_t *args, const char *from, kap_feed_t *feed)
 {
     int code = kap_cli_configure(line->cli);
     if (code != 0)
         return code;
-    if (!name_stream(line))
+    if (!name_stream(line, args))
         return KAP_EXIT_USAGE;
     feed->stream = line->stream;
     feed->arg = line;
-    if (strcmp(line->from, "now") == 0)
+    if (strcmp(from, "now") == 0)
         code = kap_feed_seek_end(line->cli, feed);
-    else if (kap_feed_cursor_parse(line->from, &feed->at) != KAP_OK)
-        code =
-            kap_cli_fail(KAP_EXIT_USAGE,
-                         "--from %s: say start, now, or a cursor as follow prints it", line->from);
+    else if (kap_feed_cursor_parse(from, &feed->at) != KAP_OK)
+        code = kap_cli_fail(KAP_EXIT_USAGE,
+                            "--from %s: say start, now, or a cursor as follow prints it", from);
     kap_buf_init(&line->json);
     if (code == 0)
         code = kap_feed_run(line->cli, feed);
     kap_buf_fini(&line->json);
-    if (code == 0 && fflush(stdout) != 0)
-        code = kap_cli_fail(KAP_EXIT_REFUSED, "the output could not be written");
     return code;
 }
 
 int kap_cmd_follow(kap_cli_t *cli, int argc, char **argv)
 {
-    static const struct argp_option options[] = {
-        {"stream", 's', "STREAM", 0, "region/NAME or member/NAME; default: our region", 0},
-        {"region", 'r', "NAME", 0, "The same as --stream region/NAME", 0},
-        {"from", 'f', "CURSOR", 0, "start, now (default), or a cursor that follow printed", 0},
-        {"count", 'n', "N", 0, "Stop after so many events", 0},
-        {"until-end", 'u', 0, 0, "Stop at the end instead of waiting for more", 0},
-        {"until-idle", 0, 0, OPTION_ALIAS, 0, 0},
-        {0}};
-    static const struct argp argp = {
-        options,
-        on_option,
-        "",
-        "The live feed: each event once, in order. With --format json a "
-        "line each, with the cursor to go on from.",
-        0,
-        0,
-        0};
-    line_t line = {.cli = cli, .from = "now"};
+    static const kap_usage_t usage = {"follow", "", 0, 0,
+                                      "The live feed: each event once, in order. With --format "
+                                      "json a line each, with the cursor to go on from."};
+    kap_args_t args;
+    kap_args_parse(cli, &usage, argc, argv, &args);
+    const char *from = kap_args_option(&args, "from");
+    line_t line = {.cli = cli, .count = kap_args_number(&args, "count", 1, LONG_MAX, 0)};
     kap_feed_t feed = {.on_event = on_follow};
-    kap_cli_parse(&argp, argc, argv, &line);
-    if (line.until_end && strcmp(line.from, "now") == 0)
-        line.from = "start";
-    feed.follow = !line.until_end;
-    return run(&line, &feed);
+    feed.follow = !kap_args_option(&args, "until-end") && !kap_args_option(&args, "until-idle");
+    if (!from || (!feed.follow && strcmp(from, "now") == 0))
+        from = feed.follow ? "now" : "start";
+    return run(&line, &args, from, &feed);
 }
 
 int kap_cmd_export(kap_cli_t *cli, int argc, char **argv)
 {
-    static const struct argp_option options[] = {
-        {"region", 'r', "NAME", 0, "A region or an archive; default: the configuration's", 0},
-        {"stream", 's', "STREAM", 0, "Or a stream: region/NAME, member/NAME", 0},
-        {"from", 'f', "CURSOR", 0, "start (default), or a cursor that follow printed", 0},
-        {0}};
-    static const struct argp argp = {
-        options,
-        on_option,
-        "",
-        "Everything this key may read of a region, as CloudEvents 1.0, a "
-        "JSON line each. Sealed contents never leave.",
-        0,
-        0,
-        0};
-    line_t line = {.cli = cli, .from = "start"};
+    static const kap_usage_t usage = {"export", "", 0, 0,
+                                      "Everything this key may read of a region, as CloudEvents "
+                                      "1.0, a JSON line each. Sealed contents never leave."};
+    kap_args_t args;
+    kap_args_parse(cli, &usage, argc, argv, &args);
+    const char *from = kap_args_option(&args, "from");
+    line_t line = {.cli = cli};
     kap_feed_t feed = {.on_event = on_export};
-    kap_cli_parse(&argp, argc, argv, &line);
-    return run(&line, &feed);
+    return run(&line, &args, from ? from : "start", &feed);
 }

@@ -1,23 +1,12 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /* kapula health: is it up, is it connected, does anything need a person. */
-#include <argp.h>
 #include <string.h>
 
 #include "answer.h"
-#include "cli.h"
+#include "args.h"
 #include "shown.h"
 
 enum { LABEL = 28, INDENT = 2 };
-
-static error_t on_option(int key, char *value, struct argp_state *state)
-{
-    bool *quiet = state->input;
-    (void)value;
-    if (key != 'q')
-        return ARGP_ERR_UNKNOWN;
-    *quiet = true;
-    return 0;
-}
 
 static int ask(kap_cli_t *cli, bool quiet, const kap_mp_t **root)
 {
@@ -50,63 +39,48 @@ static int unfold(kap_cli_t *cli, const kap_mp_t **root)
     return 0;
 }
 
+static void print_csv(kap_span_t name, const kap_mp_t *value)
+{
+    char text[KAP_SHOWN_BYTES] = "";
+    if (value->kind == KAP_MP_STR)
+        snprintf(text, sizeof text, "%.*s", KAP_SPAN_ARGS(value->s));
+    else if (value->kind == KAP_MP_INT)
+        snprintf(text, sizeof text, "%lld", (long long)value->i);
+    else if (value->kind == KAP_MP_BOOL)
+        snprintf(text, sizeof text, "%s", value->b ? "true" : "false");
+    kap_cli_csv_field(stdout, name, false);
+    kap_cli_csv_field(stdout, kap_span_str(text), true);
+}
+
 /* One line a value: "outbox.waiting  3". */
-static void print_lines(kap_cli_t *cli, const char *front, const kap_mp_t *map)
+static void print(kap_cli_t *cli, const char *front, const kap_mp_t *map)
 {
     for (uint32_t i = 0; i < map->count; i++) {
         kap_span_t key = kap_mp_key(map, i)->s;
         const kap_mp_t *value = kap_mp_value(map, i);
         char name[96], text[KAP_SHOWN_BYTES];
-        snprintf(name, sizeof name, "%s%s%.*s", front, *front ? "." : "", (int)key.size,
-                 (const char *)key.data);
+        snprintf(name, sizeof name, "%s%s%.*s", front, *front ? "." : "", KAP_SPAN_ARGS(key));
         if (value->kind == KAP_MP_MAP) {
-            print_lines(cli, name, value);
-            continue;
+            print(cli, name, value);
+        } else if (cli->format == KAP_FORMAT_CSV) {
+            print_csv(kap_span_str(name), value);
+        } else {
+            kap_shown_value(cli, key, value, text);
+            kap_shown_line(INDENT, LABEL, kap_span_str(name), kap_span_str(text));
         }
-        kap_shown_value(cli, key, value, text);
-        kap_shown_line(INDENT, LABEL, kap_span_str(name), kap_span_str(text));
-    }
-}
-
-static void print_csv(const char *front, const kap_mp_t *map)
-{
-    for (uint32_t i = 0; i < map->count; i++) {
-        kap_span_t key = kap_mp_key(map, i)->s;
-        const kap_mp_t *value = kap_mp_value(map, i);
-        char name[96], text[KAP_SHOWN_BYTES] = "";
-        snprintf(name, sizeof name, "%s%s%.*s", front, *front ? "." : "", (int)key.size,
-                 (const char *)key.data);
-        if (value->kind == KAP_MP_MAP) {
-            print_csv(name, value);
-            continue;
-        }
-        if (value->kind == KAP_MP_STR)
-            snprintf(text, sizeof text, "%.*s", (int)value->s.size, (const char *)value->s.data);
-        else if (value->kind == KAP_MP_INT)
-            snprintf(text, sizeof text, "%lld", (long long)value->i);
-        else if (value->kind == KAP_MP_BOOL)
-            snprintf(text, sizeof text, "%s", value->b ? "true" : "false");
-        kap_cli_csv_field(stdout, kap_span_str(name), false);
-        kap_cli_csv_field(stdout, kap_span_str(text), true);
     }
 }
 
 int kap_cmd_health(kap_cli_t *cli, int argc, char **argv)
 {
-    static const struct argp_option options[] = {
-        {"quiet", 'q', 0, 0, "Print nothing: the exit code tells", 0}, {0}};
-    static const struct argp argp = {
-        options,
-        on_option,
-        "",
-        "Is it up, is a node connected to its broker, does anything need a "
-        "person. Exit code 0 when it is up and connected, 3 when it is not.",
-        0,
-        0,
-        0};
-    bool quiet = false;
+    static const kap_usage_t usage = {"health", "", 0, 0,
+                                      "Is it up, is a node connected to its broker, does anything "
+                                      "need a person. Exit code 0 when "
+                                      "it is up and connected, 3 when it is not."};
+    kap_args_t args;
     const kap_mp_t *root;
-    kap_cli_parse(&argp, argc, argv, &quiet);
+    kap_args_parse(cli, &usage, argc, argv, &args);
+    bool quiet = kap_args_option(&args, "quiet");
     int code = kap_cli_configure(cli);
     if (code == 0)
         code = ask(cli, quiet, &root);
@@ -120,10 +94,8 @@ int kap_cmd_health(kap_cli_t *cli, int argc, char **argv)
         return connected ? KAP_EXIT_DONE : KAP_EXIT_UNREACHABLE;
     if (cli->format == KAP_FORMAT_JSON)
         kap_cli_print_json(root, stdout);
-    else if (cli->format == KAP_FORMAT_CSV)
-        print_csv("", root);
     else
-        print_lines(cli, "", root);
+        print(cli, "", root);
     if (connected)
         return KAP_EXIT_DONE;
     fflush(stdout);

@@ -23,7 +23,7 @@ typedef struct {
     kap_loop_t *loop;
     const char *member;
     int64_t timeout_ms;
-    kap_importargs_t args;
+    const kap_importargs_t *args;
     kap_logread_t read;
     kap_logmap_t *map;
     kap_arena_t *arena;
@@ -57,8 +57,8 @@ static int check_names(run_t *run)
 
 static int read_log(run_t *run)
 {
-    const char *path = run->args.read.path;
-    int rc = kap_logread(&run->args.read, &run->why, &run->read);
+    const char *path = run->args->read.path;
+    int rc = kap_logread(&run->args->read, &run->why, &run->read);
 
     if (rc == KAP_OK && !kap_eventlog_totals(run->read.log)->actor_events) {
         kap_importreport_nothing(kap_eventlog_totals(run->read.log), &run->why);
@@ -74,9 +74,9 @@ static int read_log(run_t *run)
 
 static int map_log(run_t *run)
 {
-    kap_importargs_options(&run->args, run->read.kind, &run->read.keys, &run->options);
+    kap_importargs_options(run->args, run->read.kind, &run->read.keys, &run->options);
     kap_logmap_opts_t opts = {.member = kap_span_str(run->member),
-                              .name = kap_span_str(run->args.into),
+                              .name = kap_span_str(run->args->into),
                               .attribute = kap_span_str(run->read.keys.actor_key),
                               .options = kap_buf_span(&run->options)};
     memcpy(opts.digest, run->read.digest, sizeof opts.digest);
@@ -151,7 +151,7 @@ static int refuse_answer(run_t *run, const kap_answer_t *answer)
 static int check_archive(run_t *run)
 {
     kap_answer_t answer;
-    int code = ask(run, "archive", "name", kap_span_str(run->args.into), &answer);
+    int code = ask(run, "archive", "name", kap_span_str(run->args->into), &answer);
 
     if (code || answer.refusal == KAP_REFUSAL_REQUEST_NOT_FOUND)
         return code;
@@ -168,7 +168,7 @@ static int check_archive(run_t *run)
     kap_buf_printf(&run->why,
                    "archive %s holds another import: attribute %.*s, options %.*s, of %s; choose "
                    "another name",
-                   run->args.into, KAP_SPAN_ARGS(attribute), KAP_SPAN_ARGS(options),
+                   run->args->into, KAP_SPAN_ARGS(attribute), KAP_SPAN_ARGS(options),
                    same_file ? "this file" : "a file with other bytes");
     return say(run, KAP_EXIT_REFUSED);
 }
@@ -179,7 +179,7 @@ static int refuse_conflict(run_t *run)
     kap_buf_printf(&run->why,
                    "archive %s holds an import with the same options of a file with other bytes; "
                    "choose another name",
-                   run->args.into);
+                   run->args->into);
     return say(run, KAP_EXIT_REFUSED);
 }
 
@@ -256,7 +256,7 @@ static int publish(run_t *run)
 static int report(run_t *run, kap_format_t format, FILE *out)
 {
     kap_importreport_t report = {
-        .args = &run->args, .read = &run->read, .map = run->map, .mark = run->mark};
+        .args = run->args, .read = &run->read, .map = run->map, .mark = run->mark};
     int rc = kap_importreport_print(&report, format, out);
 
     return rc ? kap_cli_fail(KAP_EXIT_REFUSED, "import: the report: %s", kap_err_text(rc))
@@ -281,18 +281,16 @@ static int run_steps(run_t *run, kap_format_t format, FILE *out)
 }
 
 int kap_import_run(kap_client_t *client, kap_loop_t *loop, const char *member, int64_t timeout_ms,
-                   kap_format_t format, int argc, char **argv, FILE *out)
+                   kap_format_t format, const kap_importargs_t *args, FILE *out)
 {
-    run_t run = {.client = client, .loop = loop, .member = member, .timeout_ms = timeout_ms};
-    int code;
-
-    run.arena = kap_arena_new(16 * 1024);
-    if (!run.arena)
-        return kap_cli_fail(KAP_EXIT_REFUSED, "import: %s", kap_err_text(KAP_E_NOMEM));
-    if (kap_importargs_parse(argc, argv, &run.args, &run.why))
-        code = say(&run, KAP_EXIT_USAGE);
-    else
-        code = run_steps(&run, format, out);
+    run_t run = {.client = client,
+                 .loop = loop,
+                 .member = member,
+                 .timeout_ms = timeout_ms,
+                 .args = args,
+                 .arena = kap_arena_new(16 * 1024)};
+    int code = run.arena ? run_steps(&run, format, out)
+                         : kap_cli_fail(KAP_EXIT_REFUSED, "import: %s", kap_err_text(KAP_E_NOMEM));
     kap_logmap_destroy(&run.map);
     kap_eventlog_destroy(&run.read.log);
     kap_arena_destroy(&run.arena);
@@ -302,11 +300,10 @@ int kap_import_run(kap_client_t *client, kap_loop_t *loop, const char *member, i
 }
 
 /* Wrong arguments are told before the configuration is looked for. */
-static int check_args(int argc, char **argv)
+static int check_args(const kap_args_t *said, kap_importargs_t *args)
 {
-    kap_importargs_t args;
     kap_buf_t why = {0};
-    int rc = kap_importargs_parse(argc, argv, &args, &why);
+    int rc = kap_importargs_check(said, args, &why);
 
     if (rc)
         kap_cli_fail(0, "import: %s", kap_buf_cstr(&why));
@@ -316,11 +313,11 @@ static int check_args(int argc, char **argv)
 
 int kap_cmd_import(kap_cli_t *cli, int argc, char **argv)
 {
-    if (argc == 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-?"))) {
-        kap_importargs_help(stdout);
-        return KAP_EXIT_DONE;
-    }
-    int code = check_args(argc, argv);
+    kap_args_t said;
+    kap_importargs_t args;
+
+    kap_args_parse(cli, &kap_importargs_usage, argc, argv, &said);
+    int code = check_args(&said, &args);
     if (!code)
         code = kap_cli_configure(cli);
     if (code)
@@ -334,5 +331,5 @@ int kap_cmd_import(kap_cli_t *cli, int argc, char **argv)
     if (code)
         return code;
     return kap_import_run(cli->client, cli->loop, member, kap_conf_int(cli->conf, "timeout"),
-                          cli->format, argc, argv, stdout);
+                          cli->format, &args, stdout);
 }

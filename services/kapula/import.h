@@ -8,11 +8,11 @@
 #ifndef KAP_IMPORT_H
 #define KAP_IMPORT_H
 
-#include "cli.h"
+#include "importargs.h"
 
 /* kap_cmd_import is declared by cli.h (commands.def). What it does with a connection, for tests:
  * an exit code after saying why on standard error, the report on `out`. */
 int kap_import_run(kap_client_t *client, kap_loop_t *loop, const char *member, int64_t timeout_ms,
-                   kap_format_t format, int argc, char **argv, FILE *out);
+                   kap_format_t format, const kap_importargs_t *args, FILE *out);
 
 #endif

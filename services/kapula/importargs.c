@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "importargs.h"
 
-#include <getopt.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "err.h"
@@ -11,50 +9,11 @@
 
 #define NAME_BYTES 100
 
-/* OPTION(NAME, "name", "argument" or NULL, "help") */
-#define OPTIONS(OPTION)                                                                            \
-    OPTION(INTO, "into", "NAME", "the archive's name; not a region's id")                          \
-    OPTION(ACTOR, "actor", "KEY", "attribute or column that names who acted: org:resource")        \
-    OPTION(MISSING, "missing", "VALUE", "a value that means \"no actor\"; may be repeated")        \
-    OPTION(CASE, "case", "KEY", "attribute or column of the case [concept:name]")                  \
-    OPTION(TIME, "time", "KEY", "attribute or column of the time [time:timestamp]")                \
-    OPTION(DELIMITER, "delimiter", "C", "the file is CSV with this delimiter; `tab` [,]")          \
-    OPTION(ZONE, "zone", "Z", "of times without one: UTC, Europe/Helsinki, +02:00 [UTC]")          \
-    OPTION(MAX_SKIPPED, "max-skipped", "N", "stop when more events are unusable [no limit]")       \
-    OPTION(STRICT, "strict", NULL, "stop at the first unusable event")
-
-enum {
-    OPTION_BASE = 255,
-#define OPTION_ENUM(NAME, name, argument, help) NAME,
-    OPTIONS(OPTION_ENUM)
-#undef OPTION_ENUM
-};
-
-static const struct option options[] = {
-#define OPTION_ROW(NAME, name, argument, help)                                                     \
-    {name, argument ? required_argument : no_argument, NULL, NAME},
-    OPTIONS(OPTION_ROW)
-#undef OPTION_ROW
-        {NULL, 0, NULL, 0},
-};
-
-void kap_importargs_help(FILE *out)
-{
-    static const char *const rows[][3] = {
-#define OPTION_HELP(NAME, name, argument, help) {name, argument, help},
-        OPTIONS(OPTION_HELP)
-#undef OPTION_HELP
-    };
-
-    fputs("Usage: kapula import --into NAME --actor KEY [OPTION...] FILE\n"
-          "Reads an event log (XES or CSV, plain or gzip) into an archive region.\n\n",
-          out);
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        fprintf(out, "  --%-11s %-5s  %s\n", rows[i][0], rows[i][1] ? rows[i][1] : "", rows[i][2]);
-    fputs("\nThe usual case column of CSV is case:concept:name. After an interruption run it\n"
-          "again: it goes on; a repeated import changes nothing.\n",
-          out);
-}
+const kap_usage_t kap_importargs_usage = {
+    "import", "FILE", 0, 2,
+    "Reads an event log (XES or CSV, plain or gzip) into an archive region.\v"
+    "--into and --actor are needed. The usual case column of CSV is case:concept:name. After an "
+    "interruption run it again: it goes on; a repeated import changes nothing."};
 
 static int parse_name(const char *name, kap_buf_t *why)
 {
@@ -165,59 +124,56 @@ static int parse_key(const char *option, const char *value, const char **key, ka
     return KAP_OK;
 }
 
-static int parse_option(int option, kap_importargs_t *args, bool *strict, kap_buf_t *why)
+static int parse_option(const kap_arg_t *said, kap_importargs_t *args, kap_buf_t *why)
 {
-    switch (option) {
-    case INTO:
-        args->into = optarg;
-        return parse_name(optarg, why);
-    case ACTOR:
-        return parse_key("actor", optarg, &args->read.keys.actor_key, why);
-    case CASE:
-        return parse_key("case", optarg, &args->read.keys.case_key, why);
-    case TIME:
-        return parse_key("time", optarg, &args->read.keys.time_key, why);
-    case MISSING:
-        return add_missing(args, optarg, why);
-    case DELIMITER:
-        args->read.kind = KAP_LOGKIND_CSV;
-        return parse_delimiter(optarg, &args->read.delimiter, why);
-    case ZONE:
-        return parse_zone(optarg, args, why);
-    case MAX_SKIPPED:
-        return parse_limit(optarg, &args->read.rules.max_skipped, why);
-    case STRICT:
-        *strict = true;
-        return KAP_OK;
-    default:
-        break;
+    kap_logkeys_t *keys = &args->read.keys;
+    if (strcmp(said->option, "into") == 0) {
+        args->into = said->value;
+        return parse_name(said->value, why);
     }
-    return KAP_E_INVALID;
+    if (strcmp(said->option, "actor") == 0)
+        return parse_key("actor", said->value, &keys->actor_key, why);
+    if (strcmp(said->option, "case") == 0)
+        return parse_key("case", said->value, &keys->case_key, why);
+    if (strcmp(said->option, "time") == 0)
+        return parse_key("time", said->value, &keys->time_key, why);
+    if (strcmp(said->option, "missing") == 0)
+        return add_missing(args, said->value, why);
+    if (strcmp(said->option, "delimiter") == 0) {
+        args->read.kind = KAP_LOGKIND_CSV;
+        return parse_delimiter(said->value, &args->read.delimiter, why);
+    }
+    if (strcmp(said->option, "zone") == 0)
+        return parse_zone(said->value, args, why);
+    if (strcmp(said->option, "max-skipped") == 0)
+        return parse_limit(said->value, &args->read.rules.max_skipped, why);
+    return KAP_OK; /* strict */
 }
 
-static int check_whole(int argc, char **argv, bool strict, kap_importargs_t *args, kap_buf_t *why)
+static int check_whole(const kap_args_t *said, kap_importargs_t *args, kap_buf_t *why)
 {
+    bool strict = kap_args_option(said, "strict");
+
     if (!args->into)
         kap_buf_str(why, "--into NAME is needed: the archive's name");
     else if (!args->read.keys.actor_key)
         kap_buf_str(why, "--actor KEY is needed: the attribute or column that names who acted, "
                          "such as org:resource");
-    else if (optind + 1 != argc)
-        kap_buf_str(why, optind == argc ? "which FILE?" : "one FILE at a time");
+    else if (said->word_count != 1)
+        kap_buf_str(why, said->word_count == 0 ? "which FILE?" : "one FILE at a time");
     else if (strict && args->read.rules.max_skipped > 0)
         kap_buf_str(why, "--strict and --max-skipped contradict each other");
     if (why->size)
         return KAP_E_INVALID;
-    args->read.path = argv[optind];
+    args->read.path = said->words[0];
     if (strict)
         args->read.rules.max_skipped = 0;
     return KAP_OK;
 }
 
-int kap_importargs_parse(int argc, char **argv, kap_importargs_t *args, kap_buf_t *why)
+int kap_importargs_check(const kap_args_t *said, kap_importargs_t *args, kap_buf_t *why)
 {
-    bool strict = false;
-    int option, rc = KAP_OK;
+    int rc = KAP_OK;
 
     memset(args, 0, sizeof *args);
     args->read.rules.zone = KAP_ZONE_UTC;
@@ -225,17 +181,9 @@ int kap_importargs_parse(int argc, char **argv, kap_importargs_t *args, kap_buf_
     args->read.progress = true;
     args->read.rules.missing = args->missing;
     strcpy(args->zone, "UTC");
-    optind = 0; /* glibc: begin anew */
-    opterr = 0;
-    while (!rc && (option = getopt_long(argc, argv, ":", options, NULL)) != -1) {
-        if (option == '?' || option == ':') {
-            kap_buf_printf(why, "%s: %s", argv[optind - 1],
-                           option == ':' ? "needs a value" : "no such option");
-            return KAP_E_INVALID;
-        }
-        rc = parse_option(option, args, &strict, why);
-    }
-    return rc ? rc : check_whole(argc, argv, strict, args, why);
+    for (int i = 0; rc == KAP_OK && i < said->count; i++)
+        rc = parse_option(&said->said[i], args, why);
+    return rc ? rc : check_whole(said, args, why);
 }
 
 static void put_text(kap_buf_t *out, const char *key, const char *value)

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /* The arguments of `kapula import`, checked: what is given wrongly is said before a file is opened
- * or a broker asked. Pure but for getopt's own state; one thread. */
+ * or a broker asked. Pure; one thread. */
 #ifndef KAP_IMPORTARGS_H
 #define KAP_IMPORTARGS_H
 
-#include <stdio.h>
-
-#include "buf.h"
+#include "args.h"
 #include "logread.h"
 
 /* Declared missing values at most; each stands in the archive's options. */
@@ -19,12 +17,11 @@ typedef struct {
     char zone[32];                           /* as it stands in the options: "UTC", "+02:00" */
 } kap_importargs_t;
 
-/* argv[0] is the command's name. On KAP_E_INVALID `why` has a sentence; *args must not move
- * afterwards (it lends to itself). */
-int kap_importargs_parse(int argc, char **argv, kap_importargs_t *args, kap_buf_t *why);
+extern const kap_usage_t kap_importargs_usage;
 
-/* Prints usage and options. */
-void kap_importargs_help(FILE *out);
+/* On KAP_E_INVALID `why` has a sentence; *args must not move afterwards (it lends to itself, and
+ * texts from `said`). */
+int kap_importargs_check(const kap_args_t *said, kap_importargs_t *args, kap_buf_t *why);
 
 /* What decides, beside attribute and bytes, what a log means: JSON with sorted keys, the same for
  * the same import. `keys` and `kind` as the reading used them. */

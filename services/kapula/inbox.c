@@ -1,36 +1,13 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /* kapula inbox, outbox and acts: what waits, what became of it, what was said here. */
-#include <argp.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "args.h"
 #include "saying.h"
 #include "shown.h"
 
 enum { PAGE = 50, ROWS_MAX = 5000, TAIL = 12 };
-
-typedef struct {
-    bool all;
-} line_t;
-
-static error_t on_option(int key, char *value, struct argp_state *state)
-{
-    line_t *line = state->input;
-    (void)value;
-    if (key != 'a')
-        return ARGP_ERR_UNKNOWN;
-    line->all = true;
-    return 0;
-}
-
-static int needs_node(kap_cli_t *cli)
-{
-    int code = kap_cli_configure(cli);
-    if (code == 0 && !kap_cli_is_local(cli))
-        code = kap_cli_fail(KAP_EXIT_USAGE, "only a member's node knows this: use its "
-                                            "configuration (-c), not one of the broker");
-    return code;
-}
 
 /* Whether a person has enough of it, told so; programs take everything there is. */
 static bool is_full(const kap_cli_t *cli, const kap_shown_list_t *list)
@@ -129,7 +106,7 @@ static int show_referrals(kap_cli_t *cli, const char *side, bool open,
                           const kap_shown_column_t columns[])
 {
     kap_shown_list_t list = {.arena = cli->arena};
-    int code = needs_node(cli);
+    int code = kap_cli_needs_node(cli, "knows");
     if (code == 0)
         code = ask_referrals(cli, side, open, "", &list);
     if (code != 0)
@@ -140,10 +117,7 @@ static int show_referrals(kap_cli_t *cli, const char *side, bool open,
 
 int kap_cmd_inbox(kap_cli_t *cli, int argc, char **argv)
 {
-    static const struct argp_option options[] = {
-        {"all", 'a', 0, 0, "Also what is answered and done", 0}, {0}};
-    static const struct argp argp = {options, on_option, "", "What came in and waits for us.",
-                                     0,       0,         0};
+    static const kap_usage_t usage = {"inbox", "", 0, 0, "What came in and waits for us."};
     static const kap_shown_column_t people[] = {{.key = "id", .tail = true},
                                                 {.key = "created_at", .day = true},
                                                 {.key = "from"},
@@ -155,17 +129,15 @@ int kap_cmd_inbox(kap_cli_t *cli, int argc, char **argv)
         {.key = "id"},     {.key = "case"},     {.key = "created_at"}, {.key = "from"},
         {.key = "to"},     {.key = "kind"},     {.key = "service"},    {.key = "state"},
         {.key = "due_at"}, {.key = "ended_at"}, {.key = NULL}};
-    line_t line = {false};
-    kap_cli_parse(&argp, argc, argv, &line);
-    return show_referrals(cli, "in", !line.all, cli->format == KAP_FORMAT_CSV ? programs : people);
+    kap_args_t args;
+    kap_args_parse(cli, &usage, argc, argv, &args);
+    return show_referrals(cli, "in", !kap_args_option(&args, "all"),
+                          cli->format == KAP_FORMAT_CSV ? programs : people);
 }
 
 int kap_cmd_outbox(kap_cli_t *cli, int argc, char **argv)
 {
-    static const struct argp_option options[] = {
-        {"all", 'a', 0, 0, "Also what is answered and done", 0}, {0}};
-    static const struct argp argp = {options, on_option, "", "What we sent, and what became of it.",
-                                     0,       0,         0};
+    static const kap_usage_t usage = {"outbox", "", 0, 0, "What we sent, and what became of it."};
     static const kap_shown_column_t people[] = {{.key = "id", .tail = true},
                                                 {.key = "created_at", .day = true},
                                                 {.key = "to"},
@@ -177,9 +149,10 @@ int kap_cmd_outbox(kap_cli_t *cli, int argc, char **argv)
         {.key = "id"},      {.key = "case"},     {.key = "created_at"}, {.key = "from"},
         {.key = "to"},      {.key = "kind"},     {.key = "service"},    {.key = "state"},
         {.key = "outcome"}, {.key = "ended_at"}, {.key = NULL}};
-    line_t line = {false};
-    kap_cli_parse(&argp, argc, argv, &line);
-    return show_referrals(cli, "out", !line.all, cli->format == KAP_FORMAT_CSV ? programs : people);
+    kap_args_t args;
+    kap_args_parse(cli, &usage, argc, argv, &args);
+    return show_referrals(cli, "out", !kap_args_option(&args, "all"),
+                          cli->format == KAP_FORMAT_CSV ? programs : people);
 }
 
 /* One page of acts, the newest first, before number `after` (0: from the newest). */
@@ -205,10 +178,8 @@ static int ask_acts(kap_cli_t *cli, int64_t after, const kap_mp_t **root)
 
 int kap_cmd_acts(kap_cli_t *cli, int argc, char **argv)
 {
-    static const struct argp_option options[] = {{"all", 'a', 0, 0, "Not only the last ones", 0},
-                                                 {0}};
-    static const struct argp argp = {
-        options, on_option, "", "What was said here, the newest first, and its fate.", 0, 0, 0};
+    static const kap_usage_t usage = {"acts", "", 0, 0,
+                                      "What was said here, the newest first, and its fate."};
     static const kap_shown_column_t people[] = {{.key = "act", .right = true},
                                                 {.key = "at"},
                                                 {.key = "verb"},
@@ -221,10 +192,10 @@ int kap_cmd_acts(kap_cli_t *cli, int argc, char **argv)
         {.key = "subject"}, {.key = "fate"},     {.key = "log_seq"},
         {.key = "code"},    {.key = "sentence"}, {.key = NULL}};
     kap_shown_list_t list = {.arena = cli->arena};
-    line_t line = {false};
+    kap_args_t args;
     int64_t after = 0;
-    kap_cli_parse(&argp, argc, argv, &line);
-    int code = needs_node(cli);
+    kap_args_parse(cli, &usage, argc, argv, &args);
+    int code = kap_cli_needs_node(cli, "knows");
     while (code == 0) {
         const kap_mp_t *root;
         code = ask_acts(cli, after, &root);
@@ -232,7 +203,8 @@ int kap_cmd_acts(kap_cli_t *cli, int argc, char **argv)
         uint32_t n = rows && rows->kind == KAP_MP_ARRAY ? rows->count : 0;
         for (uint32_t i = 0; i < n; i++)
             kap_shown_add(&list, kap_mp_item(rows, i));
-        if (n == 0 || !line.all || !kap_mp_get_bool(root, "more", false) || is_full(cli, &list))
+        if (n == 0 || !kap_args_option(&args, "all") || !kap_mp_get_bool(root, "more", false) ||
+            is_full(cli, &list))
             break;
         after = kap_mp_get_int(kap_mp_item(rows, n - 1), "act", 0);
     }

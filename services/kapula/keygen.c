@@ -1,41 +1,13 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /* kapula keygen: key files of every kind. Secrets go to files only, never to the screen. */
-#include <argp.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "cli.h"
+#include "args.h"
 #include "err.h"
 #include "ids.h"
-
-typedef struct {
-    const char *words[2];
-    int count;
-    const char *mesh_of;
-} line_t;
-
-static error_t on_option(int key, char *value, struct argp_state *state)
-{
-    line_t *line = state->input;
-    switch (key) {
-    case 'm':
-        line->mesh_of = value;
-        return 0;
-    case ARGP_KEY_ARG:
-        if (line->count == 2)
-            return ARGP_ERR_UNKNOWN;
-        line->words[line->count++] = value;
-        return 0;
-    case ARGP_KEY_END:
-        if (line->count < 2 && !line->mesh_of)
-            argp_error(state, "say a kind and a file; see --help");
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
 
 static void mesh_id(const uint8_t authority[32], char out[65])
 {
@@ -104,35 +76,30 @@ static int print_mesh_of(const char *authority)
 int kap_cmd_keygen(kap_cli_t *cli, int argc, char **argv)
 {
     static const char *const kinds[] = {"curve", "sealing", "signing", "authority", "secret"};
-    static const struct argp_option options[] = {
-        {"mesh-of", 'm', "HEX", 0, "Print the mesh id of an authority's public key", 0}, {0}};
-    static const struct argp argp = {
-        options,
-        on_option,
-        "KIND FILE",
+    static const kap_usage_t usage = {
+        "keygen", "KIND FILE", 0, 2,
         "Makes a key file (mode 0600, never over an old one) and prints its public part.\v"
         "KIND: curve (who connects), sealing (who reads), signing (who said it), authority (of a "
-        "mesh), secret (of the members, for pseudonyms).",
-        0,
-        0,
-        0};
-    line_t line = {0};
+        "mesh), secret (of the members, for pseudonyms)."};
+    kap_args_t args;
     bool known = false;
     char public[65] = "", mesh[65] = "";
-    kap_cli_parse(&argp, argc, argv, &line);
-    if (line.mesh_of)
-        return print_mesh_of(line.mesh_of);
+    kap_args_parse(cli, &usage, argc, argv, &args);
+    const char *authority = kap_args_option(&args, "mesh-of"), *kind = args.words[0];
+    if (authority)
+        return print_mesh_of(authority);
+    if (args.word_count < 2)
+        return kap_cli_fail(KAP_EXIT_USAGE, "keygen: say a kind and a file; see --help");
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        known |= strcmp(kinds[i], line.words[0]) == 0;
+        known |= strcmp(kinds[i], kind) == 0;
     if (!known)
         return kap_cli_fail(KAP_EXIT_USAGE,
-                            "keygen %s: say curve, sealing, signing, authority or secret",
-                            line.words[0]);
-    int rc = make(line.words[0], line.words[1], public, mesh);
+                            "keygen %s: say curve, sealing, signing, authority or secret", kind);
+    int rc = make(kind, args.words[1], public, mesh);
     if (rc != KAP_OK)
-        return kap_cli_fail(KAP_EXIT_USAGE, "%s: %s", line.words[1], kap_err_text(rc));
+        return kap_cli_fail(KAP_EXIT_USAGE, "%s: %s", args.words[1], kap_err_text(rc));
     if (cli->format == KAP_FORMAT_JSON)
-        printf("{\"kind\": \"%s\", \"public\": \"%s\"%s%s%s}\n", line.words[0], public,
+        printf("{\"kind\": \"%s\", \"public\": \"%s\"%s%s%s}\n", kind, public,
                mesh[0] ? ", \"mesh\": \"" : "", mesh, mesh[0] ? "\"" : "");
     else if (public[0])
         puts(public);

@@ -10,10 +10,10 @@
 #include "log.h"
 
 static const struct {
-    const char *name, *arguments, *help;
+    const char *name, *help;
     kap_command_fn *function;
 } commands[] = {
-#define KAP_COMMAND(name, function, arguments, help) {name, arguments, help, function},
+#define KAP_COMMAND(name, function, help) {name, help, function},
 #include "commands.def"
 #undef KAP_COMMAND
 };
@@ -155,6 +155,8 @@ int main(int argc, char **argv)
     if (code < 0)
         code = kap_cli_fail(KAP_EXIT_USAGE, "there is no command %s; `kapula --help` lists them",
                             run.argv[0]);
+    if ((fflush(stdout) != 0 || ferror(stdout)) && code == KAP_EXIT_DONE)
+        code = kap_cli_fail(KAP_EXIT_REFUSED, "the output could not be written");
     kap_cli_close(&run.cli);
     return code;
 }

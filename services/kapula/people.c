@@ -1,18 +1,11 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /* kapula directory: who is in the mesh, what they offer and where. */
-#include <argp.h>
 #include <string.h>
 
-#include "cli.h"
+#include "args.h"
 #include "err.h"
 #include "shown.h"
 #include "tables.h"
-
-static kap_span_t name_of(const kap_cli_t *cli, const kap_member_t *m)
-{
-    kap_lang_t lang = kap_shown_lang(cli);
-    return lang == KAP_LANG_FI ? m->name_fi : lang == KAP_LANG_SV ? m->name_sv : m->name_en;
-}
 
 static kap_mp_t services_of(kap_cli_t *cli, const kap_member_t *m)
 {
@@ -42,7 +35,7 @@ static kap_mp_t member_map(kap_cli_t *cli, const kap_directory_t *dir, const kap
     kap_mp_t services = services_of(cli, m), regions = regions_of(cli, dir, m);
     kap_mp_t national = {.kind = KAP_MP_BOOL, .b = m->national};
     kap_shown_set_text(&map, "id", m->id);
-    kap_shown_set_text(&map, "name", name_of(cli, m));
+    kap_shown_set_text(&map, "name", kap_cli_name_of(cli, m));
     kap_shown_set_text(&map, "type", m->type_id);
     kap_shown_set_text(&map, "organisation", m->organisation);
     kap_shown_set(&map, "services", &services);
@@ -78,10 +71,9 @@ static void print_member(kap_cli_t *cli, const kap_directory_t *dir, const kap_m
     static const char *const keys[] = {"type", "services", "regions", "phone", "email"};
     kap_mp_t map = member_map(cli, dir, m);
     const kap_actor_type_row_t *type = kap_actor_type_row(kap_actor_type_find(m->type_id));
-    kap_span_t name = name_of(cli, m);
+    kap_span_t name = kap_cli_name_of(cli, m);
     char head[KAP_SHOWN_BYTES], text[KAP_SHOWN_BYTES];
-    snprintf(head, sizeof head, "%.*s (%.*s)", (int)name.size, (const char *)name.data,
-             (int)m->id.size, (const char *)m->id.data);
+    snprintf(head, sizeof head, "%.*s (%.*s)", KAP_SPAN_ARGS(name), KAP_SPAN_ARGS(m->id));
     kap_shown_line(0, 0, kap_span_str(""), kap_span_str(head));
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         kap_span_t key = kap_span_str(keys[i]);
@@ -94,15 +86,16 @@ static void print_member(kap_cli_t *cli, const kap_directory_t *dir, const kap_m
 
 int kap_cmd_directory(kap_cli_t *cli, int argc, char **argv)
 {
-    static const struct argp argp = {
-        NULL, NULL, "", "Who is in the mesh, what they offer and where.", 0, 0, 0};
+    static const kap_usage_t usage = {"directory", "", 0, 0,
+                                      "Who is in the mesh, what they offer and where."};
+    kap_args_t args;
     static const kap_shown_column_t columns[] = {
         {.key = "id"},           {.key = "name"},     {.key = "type"},
         {.key = "organisation"}, {.key = "services"}, {.key = "regions"},
         {.key = "phone"},        {.key = "email"},    {.key = NULL}};
     kap_directory_t *dir = NULL;
     kap_shown_list_t members = {.arena = cli->arena};
-    kap_cli_parse(&argp, argc, argv, NULL);
+    kap_args_parse(cli, &usage, argc, argv, &args);
     int code = ask(cli, &dir);
     for (uint32_t i = 0; code == 0 && i < kap_directory_member_count(dir); i++) {
         const kap_member_t *m = kap_directory_member_at(dir, i);

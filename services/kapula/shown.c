@@ -175,7 +175,7 @@ static int print_table(kap_cli_t *cli, const kap_mp_t *rows, const kap_shown_col
     int n = 0;
     for (; columns[n].key; n++) {
         kap_span_t title = kap_shown_key(cli, kap_span_str(columns[n].key));
-        snprintf(titles[n], sizeof titles[n], "%.*s", (int)title.size, (const char *)title.data);
+        snprintf(titles[n], sizeof titles[n], "%.*s", KAP_SPAN_ARGS(title));
         /* Ids, numbers and times stand right: they are the last to be cut. */
         bool right = columns[n].right || columns[n].tail || is_time(kap_span_str(columns[n].key));
         heads[n] = (kap_table_column_t){titles[n], right ? KAP_TABLE_RIGHT : KAP_TABLE_LEFT,
@@ -303,7 +303,7 @@ void kap_shown_line(int indent, int label_columns, kap_span_t label, kap_span_t 
     while (value.size > 0) {
         size_t n = fitting(value, kap_cli_width() - used > 20 ? kap_cli_width() - used : 20);
         if (first)
-            printf("%*s%.*s%*s", indent, "", (int)label.size, (const char *)label.data,
+            printf("%*s%.*s%*s", indent, "", KAP_SPAN_ARGS(label),
                    label_columns > columns_of(label) ? label_columns - columns_of(label) : 0, "");
         else
             printf("%*s", used, "");

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /* kapula show: the story of one referral or case, from a node or from the broker. */
-#include <argp.h>
 #include <string.h>
 
 #include "answer.h"
+#include "args.h"
 #include "clock.h"
 #include "err.h"
 #include "saying.h"
@@ -11,26 +11,6 @@
 #include "tables.h"
 
 enum { LABEL = 22 };
-
-typedef struct {
-    const char *id, *archive;
-} line_t;
-
-static error_t on_option(int key, char *value, struct argp_state *state)
-{
-    line_t *line = state->input;
-    if (key == 'r') {
-        line->archive = value;
-        return 0;
-    }
-    if (key == ARGP_KEY_ARG && !line->id) {
-        line->id = value;
-        return 0;
-    }
-    if (key == ARGP_KEY_NO_ARGS)
-        argp_error(state, "which referral or case?");
-    return ARGP_ERR_UNKNOWN;
-}
 
 /* What the node knows of `id`, its events behind stream position `after`. */
 static int ask_local(kap_cli_t *cli, const char *id, int64_t after, const kap_mp_t **root)
@@ -52,19 +32,19 @@ static int ask_local(kap_cli_t *cli, const char *id, int64_t after, const kap_mp
 }
 
 /* The broker tells a referral and a case by different questions. */
-static int ask_broker(kap_cli_t *cli, const line_t *line, const kap_mp_t **root)
+static int ask_broker(kap_cli_t *cli, const char *id, const char *archive, const kap_mp_t **root)
 {
     static const char *const names[] = {"referral", "case"};
     int code = 0;
     for (int i = 0; i < 2; i++) {
         kap_buf_t map;
         kap_buf_init(&map);
-        kap_query_begin(&map, names[i], 1u + (line->archive != NULL));
+        kap_query_begin(&map, names[i], 1u + (archive != NULL));
         kap_mp_put_cstr(&map, "id");
-        kap_mp_put_cstr(&map, line->id);
-        if (line->archive) {
+        kap_mp_put_cstr(&map, id);
+        if (archive) {
             kap_mp_put_cstr(&map, "region");
-            kap_mp_put_cstr(&map, line->archive);
+            kap_mp_put_cstr(&map, archive);
         }
         if (i == 0)
             code = kap_cli_ask_quietly(cli, KAP_VERB_QUERY, kap_buf_span(&map), 0, root);
@@ -274,8 +254,8 @@ static void print_event(kap_cli_t *cli, const kap_mp_t *event)
     when_text(event, when);
     if (type != KAP_EV_NONE)
         name = kap_span_str(kap_event_type_text(type, kap_shown_lang(cli)));
-    snprintf(what, sizeof what, "%.*s%s%.*s", (int)name.size, (const char *)name.data,
-             kap_span_empty(by) ? "" : ", ", (int)by.size, (const char *)by.data);
+    snprintf(what, sizeof what, "%.*s%s%.*s", KAP_SPAN_ARGS(name), kap_span_empty(by) ? "" : ", ",
+             KAP_SPAN_ARGS(by));
     kap_shown_line(2, LABEL - 2, kap_span_str(when), kap_span_str(what));
     if (!kap_span_empty(verdict) && !kap_span_eq_str(verdict, "accepted")) {
         const char *text = kap_code_text(
@@ -466,32 +446,26 @@ static int show_other(kap_cli_t *cli, const char *id, const kap_mp_t *root)
 
 int kap_cmd_show(kap_cli_t *cli, int argc, char **argv)
 {
-    static const struct argp_option options[] = {
-        {"region", 'r', "NAME", 0, "The archive it is in; asked of the broker", 0}, {0}};
-    static const struct argp argp = {options,
-                                     on_option,
-                                     "REFERRAL|CASE",
-                                     "The story of one referral or case: who, what, when. Also by "
-                                     "the last 12 characters of the id, as lists show them.",
-                                     0,
-                                     0,
-                                     0};
-    line_t line = {0};
+    static const kap_usage_t usage = {
+        "show", "REFERRAL|CASE", 1, 1,
+        "The story of one referral or case: who, what, when. Also by the last 12 characters of the "
+        "id, as lists show them."};
+    kap_args_t args;
     const kap_mp_t *root;
-    kap_cli_parse(&argp, argc, argv, &line);
+    kap_args_parse(cli, &usage, argc, argv, &args);
+    const char *id = args.words[0], *archive = kap_args_option(&args, "region");
     int code = kap_cli_configure(cli);
-    bool local = code == 0 && kap_cli_is_local(cli) && !line.archive;
+    bool local = code == 0 && kap_cli_is_local(cli) && !archive;
     if (local)
-        code = kap_cli_whole_id(cli, line.id, &line.id);
+        code = kap_cli_whole_id(cli, id, &id);
     if (code == 0)
-        code = local ? ask_local(cli, line.id, 0, &root) : ask_broker(cli, &line, &root);
+        code = local ? ask_local(cli, id, 0, &root) : ask_broker(cli, id, archive, &root);
     if (code != 0)
         return code;
     const kap_mp_t *of_case = of_kind(kap_mp_get(root, "case"), KAP_MP_ARRAY);
     if (!of_case)
         of_case = of_kind(kap_mp_get(root, "referrals"), KAP_MP_ARRAY);
     if (of_kind(kap_mp_get(root, "referral"), KAP_MP_MAP))
-        return show_referral(cli, line.id, root);
-    return of_case ? show_case(cli, local, kap_span_str(line.id), of_case)
-                   : show_other(cli, line.id, root);
+        return show_referral(cli, id, root);
+    return of_case ? show_case(cli, local, kap_span_str(id), of_case) : show_other(cli, id, root);
 }

@@ -9,7 +9,7 @@
 #include "ids.h"
 #include "saying.h"
 
-enum { COLUMNS_MAX = 32, FILE_MAX_BYTES = 16 << 20, DIGEST = 16 };
+enum { COLUMNS_MAX = 32, DIGEST = 16 };
 
 typedef struct {
     kap_cli_t *cli;
@@ -60,9 +60,8 @@ static int say_row(sheet_t *sheet, const char *const values[], int64_t line)
     if (error) {
         kap_span_t sentence = kap_mp_get_str(error, "sentence");
         kap_span_t field = kap_mp_get_str(error, "field");
-        kap_cli_fail(0, "%s:%lld: %.*s%s%.*s", sheet->path, (long long)line, (int)field.size,
-                     (const char *)field.data, field.size ? ": " : "", (int)sentence.size,
-                     (const char *)sentence.data);
+        kap_cli_fail(0, "%s:%lld: %.*s%s%.*s", sheet->path, (long long)line, KAP_SPAN_ARGS(field),
+                     field.size ? ": " : "", KAP_SPAN_ARGS(sentence));
     }
     sheet->refused += error != NULL;
     sheet->said += error == NULL;
@@ -86,20 +85,6 @@ static int on_row(void *arg, const kap_span_t fields[], size_t n, int64_t line)
         if (!(values[i] = kap_arena_str(sheet->cli->arena, kap_span_trim(fields[i]))))
             return KAP_E_NOMEM;
     return say_row(sheet, values, line);
-}
-
-static int read_sheet(const char *path, kap_buf_t *text)
-{
-    FILE *file = fopen(path, "rb");
-    uint8_t chunk[65536];
-    size_t n;
-    if (!file)
-        return KAP_E_NOTFOUND;
-    while ((n = fread(chunk, 1, sizeof chunk, file)) > 0 && text->size <= FILE_MAX_BYTES)
-        kap_buf_append(text, kap_span(chunk, n));
-    int rc = ferror(file) ? KAP_E_IO : text->size > FILE_MAX_BYTES ? KAP_E_LIMIT : text->err;
-    fclose(file);
-    return rc;
 }
 
 static int say_sheet(sheet_t *sheet, kap_span_t text)
@@ -129,14 +114,11 @@ int kap_cli_tally_file(kap_cli_t *cli, const char *path)
 {
     sheet_t sheet = {.cli = cli, .path = path};
     kap_buf_t text;
-    int code = kap_cli_configure(cli);
-    if (code == 0 && !kap_cli_is_local(cli))
-        code = kap_cli_fail(KAP_EXIT_USAGE, "only a member's node can say this: use its "
-                                            "configuration (-c), not one of the broker");
+    int code = kap_cli_needs_node(cli, "can say");
     if (code != 0)
         return code;
     kap_buf_init(&text);
-    int rc = read_sheet(path, &text);
+    int rc = kap_cli_read_file(path, &text);
     code = rc == KAP_OK ? say_sheet(&sheet, kap_buf_span(&text))
                         : kap_cli_fail(KAP_EXIT_USAGE, "%s: %s", path, kap_err_text(rc));
     kap_buf_fini(&text);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /* kapula forum list|show|clock, meeting list and action list: the groups of a region, their year
  * and what they agreed on. */
-#include <argp.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "args.h"
 #include "clock.h"
 #include "err.h"
 #include "gathered.h"
@@ -12,46 +12,6 @@
 #include "saying.h"
 
 enum { OCCURRENCES = 400, LABEL = 22 };
-
-typedef struct {
-    const char *region, *word;
-    bool all;
-} line_t;
-
-static error_t on_option(int key, char *value, struct argp_state *state)
-{
-    line_t *line = state->input;
-    switch (key) {
-    case 'r':
-        line->region = value;
-        return 0;
-    case 'a':
-        line->all = true;
-        return 0;
-    case ARGP_KEY_ARG:
-        if (line->word)
-            return ARGP_ERR_UNKNOWN;
-        line->word = value;
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
-
-static const struct argp_option options[] = {
-    {"region", 'r', "NAME", 0, "Where; default: the configuration's", 0},
-    {"all", 'a', 0, 0, "Also what is ended, cancelled or done", 0},
-    {0}};
-
-static void parse(line_t *line, const char *of, const char *arguments, const char *help, int argc,
-                  char **argv)
-{
-    char name[64];
-    struct argp argp = {options, on_option, arguments, help, 0, 0, 0};
-    snprintf(name, sizeof name, "%s %s", of, argv[0]);
-    argv[0] = name;
-    kap_cli_parse(&argp, argc, argv, line);
-}
 
 /* Members of a meeting: named, or those of its forum; its forum by name. */
 static kap_span_t forum_name(const kap_gathered_t *gathered, kap_span_t id)
@@ -131,16 +91,15 @@ static kap_shown_list_t meetings_of(kap_cli_t *cli, const kap_gathered_t *gather
     return shown;
 }
 
-static int show_forum(kap_cli_t *cli, const kap_gathered_t *gathered, const line_t *line)
+static int show_forum(kap_cli_t *cli, const kap_gathered_t *gathered, const char *word)
 {
-    if (!line->word)
+    if (!word)
         return kap_cli_fail(KAP_EXIT_USAGE, "forum show: which one? `kapula forum list` shows ids");
-    kap_span_t id = kap_span_str(line->word);
+    kap_span_t id = kap_span_str(word);
     const kap_mp_t *forum = kap_gathered_find(gathered, KAP_GATHERED_FORUMS, id);
     if (!forum)
         return kap_cli_fail(KAP_EXIT_REFUSED,
-                            "there is no forum %s here; `kapula forum list` shows them",
-                            line->word);
+                            "there is no forum %s here; `kapula forum list` shows them", word);
     kap_shown_list_t meetings = meetings_of(cli, gathered, id, true);
     kap_mp_t rows = kap_shown_array(&meetings);
     if (cli->format == KAP_FORMAT_CSV)
@@ -258,14 +217,13 @@ static void expand_forum(year_t *year, const kap_mp_t *forum)
     }
 }
 
-static int show_year(kap_cli_t *cli, const kap_gathered_t *gathered, const line_t *line)
+static int show_year(kap_cli_t *cli, const kap_gathered_t *gathered, const char *word)
 {
     char *end = NULL;
-    long number = line->word
-                      ? strtol(line->word, &end, 10)
-                      : kap_date_of(KAP_ZONE_HELSINKI, kap_clock_now_ms(kap_clock_system())).year;
+    long number = word ? strtol(word, &end, 10)
+                       : kap_date_of(KAP_ZONE_HELSINKI, kap_clock_now_ms(kap_clock_system())).year;
     if (number < 1970 || number > 9998 || (end && *end))
-        return kap_cli_fail(KAP_EXIT_USAGE, "forum clock %s: a year from 1970 to 9998", line->word);
+        return kap_cli_fail(KAP_EXIT_USAGE, "forum clock %s: a year from 1970 to 9998", word);
     kap_date_t first = {(int16_t)number, 1, 1}, next = {(int16_t)(number + 1), 1, 1};
     year_t year = {.cli = cli,
                    .gathered = gathered,
@@ -290,33 +248,37 @@ static int show_year(kap_cli_t *cli, const kap_gathered_t *gathered, const line_
 
 int kap_cmd_forum_view(kap_cli_t *cli, int argc, char **argv)
 {
-    const char *word = argv[0];
+    static const char doc[] =
+        "Groups of a region, and the meetings that their rules give in a year.";
+    static const kap_usage_t list = {"forum list", "", 0, 0, doc},
+                             show = {"forum show", "FORUM", 0, 1, doc},
+                             clock = {"forum clock", "[YEAR]", 0, 1, doc};
+    const kap_usage_t *usage = strcmp(argv[0], "list") == 0   ? &list
+                               : strcmp(argv[0], "show") == 0 ? &show
+                                                              : &clock;
     kap_gathered_t gathered;
-    line_t line = {0};
-    parse(&line, "forum",
-          strcmp(word, "list") == 0   ? ""
-          : strcmp(word, "show") == 0 ? "FORUM"
-                                      : "[YEAR]",
-          "Groups of a region, and the meetings that their rules give in a year.", argc, argv);
-    int code = kap_gathered_read(cli, line.region, &gathered);
+    kap_args_t args;
+    kap_args_parse(cli, usage, argc, argv, &args);
+    int code = kap_gathered_read(cli, kap_args_option(&args, "region"), &gathered);
     if (code == 0)
-        code = strcmp(word, "list") == 0   ? list_forums(cli, &gathered, line.all)
-               : strcmp(word, "show") == 0 ? show_forum(cli, &gathered, &line)
-                                           : show_year(cli, &gathered, &line);
+        code = usage == &list   ? list_forums(cli, &gathered, kap_args_option(&args, "all"))
+               : usage == &show ? show_forum(cli, &gathered, args.words[0])
+                                : show_year(cli, &gathered, args.words[0]);
     kap_gathered_free(&gathered);
     return code;
 }
 
 int kap_cmd_meeting_view(kap_cli_t *cli, int argc, char **argv)
 {
+    static const kap_usage_t usage = {"meeting list", "[FORUM]", 0, 1,
+                                      "Meetings of a region or of one forum, by time."};
     kap_gathered_t gathered;
-    line_t line = {0};
-    parse(&line, "meeting", "[FORUM]", "Meetings of a region or of one forum, by time.", argc,
-          argv);
-    int code = kap_gathered_read(cli, line.region, &gathered);
+    kap_args_t args;
+    kap_args_parse(cli, &usage, argc, argv, &args);
+    int code = kap_gathered_read(cli, kap_args_option(&args, "region"), &gathered);
     if (code == 0) {
-        kap_shown_list_t list =
-            meetings_of(cli, &gathered, kap_span_str(line.word ? line.word : ""), line.all);
+        kap_span_t forum = kap_span_str(args.word_count ? args.words[0] : "");
+        kap_shown_list_t list = meetings_of(cli, &gathered, forum, kap_args_option(&args, "all"));
         kap_mp_t rows = kap_shown_array(&list);
         code = kap_shown_rows(cli, "meetings", &rows,
                               cli->format == KAP_FORMAT_CSV ? meeting_programs : meeting_people);
@@ -335,15 +297,17 @@ int kap_cmd_action_view(kap_cli_t *cli, int argc, char **argv)
         {.key = "id"},          {.key = "meeting"}, {.key = "what"},
         {.key = "responsible"}, {.key = "member"},  {.key = "due"},
         {.key = "state"},       {.key = "status"},  {.key = NULL}};
+    static const kap_usage_t usage = {"action list", "", 0, 0,
+                                      "What meetings agreed that someone does, by its due day."};
     kap_gathered_t gathered;
-    line_t line = {0};
-    parse(&line, "action", "", "What meetings agreed that someone does, by its due day.", argc,
-          argv);
-    int code = kap_gathered_read(cli, line.region, &gathered);
+    kap_args_t args;
+    kap_args_parse(cli, &usage, argc, argv, &args);
+    int code = kap_gathered_read(cli, kap_args_option(&args, "region"), &gathered);
     kap_shown_list_t list = {.arena = cli->arena};
     const kap_shown_list_t *actions = &gathered.kinds[KAP_GATHERED_ACTIONS];
     for (uint32_t i = 0; code == 0 && i < actions->used; i++)
-        if (line.all || !kap_span_eq_str(kap_mp_get_str(&actions->items[i], "state"), "done"))
+        if (kap_args_option(&args, "all") ||
+            !kap_span_eq_str(kap_mp_get_str(&actions->items[i], "state"), "done"))
             kap_shown_add(&list, &actions->items[i]);
     if (code == 0) {
         sort(&list, by_due);

@@ -25,6 +25,7 @@ enum { RULES = 64, REQUESTS = 64, ARGS = 40, EVENTS = 64, PATIENCE_MS = 20000 };
 extern char **environ;
 
 struct door {
+    const char *output; /* instead of folder/out; or NULL */
     char folder[64];
     kap_loop_t *loop;
     kap_sock_t *sock;
@@ -396,6 +397,8 @@ static void spawn(door_t *door, char *argv[])
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_addopen(&actions, 1, out, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    if (door->output)
+        posix_spawn_file_actions_addopen(&actions, 1, door->output, O_WRONLY, 0);
     posix_spawn_file_actions_addopen(&actions, 2, err, O_WRONLY | O_CREAT | O_TRUNC, 0600);
     cr_assert_eq(
         posix_spawn(&door->child, KAP_TEST_BIN_DIR "/kapula", &actions, NULL, argv, environ), 0);
@@ -429,6 +432,11 @@ const run_t *door_kapula(door_t *door, const char *arguments)
     door->run.out = slurp(door, "out");
     door->run.err = slurp(door, "err");
     return &door->run;
+}
+
+void door_output(door_t *door, const char *path)
+{
+    door->output = path;
 }
 
 const char *door_request(const door_t *door, int i)

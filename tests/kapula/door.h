@@ -37,6 +37,9 @@ typedef struct {
  * a blank. out and err live until the next run. */
 const run_t *door_kapula(door_t *door, const char *arguments);
 
+/* From now on standard output goes to this file; out stays empty. The path is lent. */
+void door_output(door_t *door, const char *path);
+
 /* The i-th request (from 0) of the last run as one line of JSON; "" when there was none. */
 const char *door_request(const door_t *door, int i);
 

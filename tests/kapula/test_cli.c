@@ -26,10 +26,12 @@ TestSuite(cli, .init = begin, .fini = end, .timeout = 90);
 static const struct {
     const char *name, *help;
 } commands[] = {
-#define KAP_COMMAND(name, function, arguments, help) {name, help},
+#define KAP_COMMAND(name, function, help) {name, help},
 #include "commands.def"
 #undef KAP_COMMAND
 };
+#define MESH "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
 static int lines(const char *text)
@@ -132,6 +134,10 @@ Test(cli, unknown_commands_options_and_formats_are_usage)
     cr_expect_eq(door_kapula(door, "keygen")->code, 2);
     cr_expect_eq(door_kapula(door, "keygen nonsense /tmp/x")->code, 2);
     cr_expect_eq(door_kapula(door, "rehearse")->code, 2);
+    cr_expect_eq(door_kapula(door, "import --into n --actor")->code, 2);
+    has(door_kapula(door, "import --into n --actor a --zone Mars f")->err,
+        "kapula: import: --zone: UTC, ");
+    has(door_kapula(door, "follow --count 0")->err, "--count 0: a number from 1 ");
 }
 
 Test(cli, an_answer_that_is_nonsense_is_survived)
@@ -224,17 +230,82 @@ static bool man_has(const char *man, const char *name)
     return false;
 }
 
-Test(cli, the_man_page_has_every_command_and_global_option)
+static const struct {
+    const char *commands, *name;
+    int letter;
+    const char *argument, *help;
+} options[] = {
+#define KAP_OPTION(commands, name, letter, argument, field, help)                                  \
+    {commands, name, letter, argument, help},
+#include "options.def"
+#undef KAP_OPTION
+};
+
+static char *read_man(void)
 {
-    static char man[65536];
+    static char man[131072];
     FILE *file = fopen(KAP_TEST_SOURCE_DIR "/services/kapula/kapula.1", "r");
     cr_assert(file);
     man[fread(man, 1, sizeof man - 1, file)] = '\0';
     fclose(file);
+    return man;
+}
+
+/* The section as it should stand in the manual page, from the table. */
+static char *options_section(void)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    cr_assert(out);
+    fputs(".Sh OPTIONS OF COMMANDS\n", out);
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
+        if (i == 0 || strcmp(options[i].commands, options[i - 1].commands) != 0)
+            fprintf(out, "%s.Ss %s\n.Bl -tag -width Ds -compact\n", i ? ".El\n" : "",
+                    options[i].commands);
+        fputs(".It", out);
+        if (options[i].letter)
+            fprintf(out, " Fl %c ,", options[i].letter);
+        fprintf(out, " Fl -%s", options[i].name);
+        if (options[i].argument)
+            fprintf(out, " Ar %s", options[i].argument);
+        fprintf(out, "\n%s\n", options[i].help);
+    }
+    fputs(".El\n", out);
+    fclose(out);
+    return text;
+}
+
+Test(cli, the_man_page_has_every_command_and_global_option)
+{
+    const char *man = read_man();
     for (int i = 0; i < COMMANDS; i++)
         cr_expect(man_has(man, commands[i].name), "%s is not in kapula.1", commands[i].name);
     has(man, "-format");
     has(man, "-lang");
     has(man, "-config");
     has(man, "-version");
+}
+
+Test(cli, the_man_page_has_the_options_of_every_command_as_the_table_has_them)
+{
+    char *section = options_section(), *man = strstr(read_man(), ".Sh OPTIONS OF COMMANDS\n");
+    cr_assert(man);
+    *strstr(man, ".Sh FILES") = '\0';
+    cr_expect_str_eq(man, section, "kapula.1 should have:\n%s", section);
+    free(section);
+}
+
+Test(cli, an_output_that_cannot_be_written_is_told)
+{
+    door_answers(door, "edges", "{\"edges\": []}");
+    door_answers(door, "health", "{\"health\": \"{\\\"broker\\\": {\\\"up\\\": true}}\"}");
+    static const char *const asks[] = {"edges --region x", "edges --region x --watch", "health",
+                                       "edges --format csv --region x", "keygen --mesh-of " MESH};
+    door_output(door, "/dev/full");
+    for (size_t i = 0; i < sizeof asks / sizeof *asks; i++) {
+        const run_t *run = door_kapula(door, asks[i]);
+        cr_expect_eq(run->code, 1, "%s: %d", asks[i], run->code);
+        cr_expect_str_eq(run->err, "kapula: the output could not be written\n");
+    }
 }

@@ -68,6 +68,10 @@ static int run(int64_t timeout_ms, kap_format_t format, const char *const more[]
     kap_client_opts_t opts = {.endpoint = fake.endpoint, .local = true};
     size_t size, said_size;
     FILE *out, *was = stderr;
+    kap_cli_t cli = {0};
+    kap_args_t given;
+    kap_importargs_t args;
+    kap_buf_t why = {0};
 
     for (; argc < 10; argc++)
         argv[argc] = (char *)(uintptr_t)words[argc];
@@ -78,8 +82,11 @@ static int run(int64_t timeout_ms, kap_format_t format, const char *const more[]
     out = open_memstream(&report, &size);
     stderr = open_memstream(&said, &said_size);
     cr_assert_eq(kap_client_open(fake.loop, &opts, &client), KAP_OK);
-    int code = kap_import_run(client, fake.loop, "operator", timeout_ms, format, argc, argv, out);
+    kap_args_parse(&cli, &kap_importargs_usage, argc, argv, &given);
+    cr_assert_eq(kap_importargs_check(&given, &args, &why), KAP_OK, "%s", kap_buf_cstr(&why));
+    int code = kap_import_run(client, fake.loop, "operator", timeout_ms, format, &args, out);
     kap_client_close(&client);
+    kap_buf_fini(&why);
     fclose(out);
     fclose(stderr);
     stderr = was;
@@ -245,15 +252,6 @@ Test(import, faults_end_it_when_asked)
     cr_expect_eq(run(5000, KAP_FORMAT_TABLE, one), 0, "%s", said);
     cr_expect(strstr(report, "events without an actor"), "%s", report);
     cr_expect(strstr(report, "if they ended the chain"), "%s", report);
-}
-
-Test(import, wrong_arguments_are_told_first)
-{
-    const char *const zone[] = {"--zone", "Mars", NULL};
-
-    cr_expect_eq(run(5000, KAP_FORMAT_TABLE, zone), KAP_EXIT_USAGE);
-    cr_expect(strstr(said, "kapula: import: --zone"), "%s", said);
-    cr_expect_eq(fake.queries, 0);
 }
 
 Test(import, the_report_warns_and_shows_the_most_frequent_actors)

@@ -43,8 +43,8 @@ int kap_act_day_text(kap_span_t *text, kap_arena_t *arena);
  * (21.11.2026 14:05, 21.11.2026 klo 14.05); a date alone is its first instant; or plain ms. */
 int kap_act_time_parse(kap_span_t text, int64_t *at_ms);
 
-/* An empty span takes the default: the value of the named field among `fields`, trimmed; a prefix
- * ("next.") is taken off the names. Empty when absent. */
+/* The value of the act's field `prefix` + `name` ("next." and "to"; prefix "" for its own fields),
+ * trimmed; empty when absent. */
 kap_span_t kap_act_field(const kap_act_t *act, const char *prefix, const char *name);
 
 #endif

@@ -75,14 +75,15 @@ int kap_folder_open(const kap_folder_t *parent, const char *path, unsigned mode,
     if (fd < 0)
         return code_of_errno(errno);
     kap_folder_t *folder = calloc(1, sizeof *folder);
-    char *whole = NULL;
-    int n = parent ? asprintf(&whole, "%s/%s", parent->path, path) : asprintf(&whole, "%s", path);
-    if (!folder || n < 0) {
+    int n = !folder  ? -1
+            : parent ? asprintf(&folder->path, "%s/%s", parent->path, path)
+                     : asprintf(&folder->path, "%s", path);
+    if (n < 0) {
         free(folder);
         close(fd);
         return KAP_E_NOMEM;
     }
-    *folder = (kap_folder_t){.fd = fd, .path = whole};
+    folder->fd = fd;
     *out = folder;
     return KAP_OK;
 }

@@ -74,15 +74,15 @@ def node():
     with Mesh() as mesh:
         door, acts, broker = Door(mesh, "municipality"), {}, mesh.pid("broker")
         os.kill(broker, signal.SIGSTOP)
-        for n in range(12):
-            answer = rig.refer(door, f"find/{n}", "partner", 20)
-            need(answer.get("accepted"), f"an act is {answer}")
-            need(answer["act"] not in acts, "two acts have one number")
-            acts[answer["act"]] = answer["subject"]
-        pid = mesh.pid("municipality")
-        os.kill(pid, signal.SIGKILL)
-        wait_for("its end", lambda: not rig.alive(pid))
-        os.kill(broker, signal.SIGCONT)
+        try:
+            for n in range(12):
+                answer = rig.refer(door, f"find/{n}", "partner", 20)
+                need(answer.get("accepted"), f"an act is {answer}")
+                need(answer["act"] not in acts, "two acts have one number")
+                acts[answer["act"]] = answer["subject"]
+            mesh.kill("municipality")
+        finally:
+            os.kill(broker, signal.SIGCONT)
         mesh.start("municipality")
         wait_for("an empty outbox", lambda: rig.idle(mesh, "municipality"), 10)
         for act, subject in acts.items():

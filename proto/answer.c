@@ -387,7 +387,9 @@ int kap_query_decode(kap_span_t map, kap_arena_t *arena, kap_query_t *query, con
     if (kap_mp_get(root, "min_seq") && !seq_of(kap_mp_get(root, "min_seq"), &q.min_seq)) {
         return fail(why, "min_seq is not 0 to 2^63-1");
     }
-    if (!bounded(root, "wait_ms", KAP_LIMIT_QUERY_WAIT_MS, false, &q.wait_ms)) {
+    q.wait_ms = KAP_LIMIT_QUERY_WAIT_MS;
+    if (kap_mp_get(root, "wait_ms") != NULL &&
+        !bounded(root, "wait_ms", KAP_LIMIT_QUERY_WAIT_MS, false, &q.wait_ms)) {
         return fail(why, "wait_ms over its limit");
     }
     q.query = kap_code_parse(KAP_LIST_QUERY, q.name);

@@ -89,7 +89,7 @@ typedef struct {
     int query;            /* KAP_QUERY_, -1 when the name is not known */
     kap_span_t name;      /* as asked */
     uint64_t min_seq;     /* wait for this position; 0 = none */
-    uint32_t wait_ms;     /* how long, at most KAP_LIMIT_QUERY_WAIT_MS */
+    uint32_t wait_ms;     /* how long, at most KAP_LIMIT_QUERY_WAIT_MS; that when absent */
     const kap_mp_t *root; /* the whole map: parameters by kap_mp_get */
 } kap_query_t;
 

@@ -144,7 +144,8 @@ static int stands(const waiting_t *w, const kap_ledger_state_t *state, int64_t n
         return KAP_OK;
     if (state->figures_seq >= w->min_seq)
         return now < w->figures_until ? KAP_E_AGAIN : KAP_OK;
-    return now < w->until ? KAP_E_AGAIN : KAP_E_TIMEOUT;
+    /* The log is there: the lag of the figures is ours, and short. */
+    return now < w->until || now < w->figures_until ? KAP_E_AGAIN : KAP_E_TIMEOUT;
 }
 
 static void answer_here(waiting_t *w)

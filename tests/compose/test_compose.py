@@ -196,7 +196,7 @@ class Setup(Folder):
     def test_the_directory_follows_the_answers(self):
         self.setup(self.ANSWERS, self.path("mesh"))
         old = json.loads(self.read("mesh", "directory", "directory.json"))
-        self.write(text("answers").replace("en City of Mikkeli", 'en The "City" of Mikkeli \\'), "answers")
+        self.write(text("answers").replace("en Mikkeli", 'en The "City" of Mikkeli \\'), "answers")
         self.setup(self.path("answers"), self.path("mesh"))
         new = json.loads(self.read("mesh", "directory", "directory.json"))
         self.assertEqual(new["members"][0]["name"]["en"], 'The "City" of Mikkeli \\')

@@ -34,10 +34,12 @@ def disk():
 
 
 def answer_all(broker, sender):
-    """finnvera accepts and completes what was published, event by event."""
+    """finnvera accepts and completes what was published, event by event; a question between two
+    events has the figures written, so that the later event must subtract what the earlier added."""
     client, source, first = broker.client("finnvera"), "finnvera/0123456789abcdef", 1
     for sequence in sender.promised:
         for verb, data in (("accepted", {}), ("completed", {"outcome": "handled"})):
+            client.query("edges", region="mikkeli")
             receipt = client.publish(source, first, [build(
                 source, first, f"kapula.referral.{verb}.v1",
                 {"referral": f"{sender.source}/{sequence}", **data})], seconds=20)

@@ -413,6 +413,29 @@ static void set_basis(kap_event_builder_t *b)
     kap_event_builder_set_basis(b, &basis);
 }
 
+/* Coded fields that a scenario need not say. */
+static const struct {
+    kap_field_t field;
+    int code;
+} default_codes[] = {{KAP_F_KIND, KAP_KIND_TRANSFER},
+                     {KAP_F_SERVICE, KAP_SERVICE_STARTUP_ADVICE},
+                     {KAP_F_SEGMENT, KAP_SEGMENT_UNKNOWN},
+                     {KAP_F_REASON, KAP_DECLINE_OTHER},
+                     {KAP_F_WITHDRAW_REASON, KAP_WITHDRAW_OTHER},
+                     {KAP_F_VOID_REASON, KAP_VOID_OTHER},
+                     {KAP_F_HOLD_REASON, KAP_HOLD_OTHER},
+                     {KAP_F_CONTACT, KAP_CONTACT_REACHED},
+                     {KAP_F_PRESENT, KAP_ATTENDANCE_PRESENT}};
+
+static void set_default_code(kap_event_builder_t *b, kap_field_t field)
+{
+    for (size_t i = 0; i < sizeof default_codes / sizeof *default_codes; i++) {
+        if (default_codes[i].field == field) {
+            kap_event_builder_set_code(b, field, default_codes[i].code);
+        }
+    }
+}
+
 /* What a scenario need not say. */
 static void set_defaults(run_t *run, kap_event_builder_t *b, kap_span_t who, kap_span_t id)
 {
@@ -428,41 +451,12 @@ static void set_defaults(run_t *run, kap_event_builder_t *b, kap_span_t who, kap
         case KAP_F_REGION:
             kap_event_builder_set_span(b, KAP_F_REGION, region);
             break;
-        case KAP_F_KIND:
-            kap_event_builder_set_code(b, KAP_F_KIND, KAP_KIND_TRANSFER);
-            break;
-        case KAP_F_SERVICE:
-            kap_event_builder_set_code(b, KAP_F_SERVICE, KAP_SERVICE_STARTUP_ADVICE);
-            break;
-        case KAP_F_SEGMENT:
-            kap_event_builder_set_code(b, KAP_F_SEGMENT, KAP_SEGMENT_UNKNOWN);
-            break;
         case KAP_F_FROM:
-            kap_event_builder_set_span(b, KAP_F_FROM, who);
-            break;
         case KAP_F_MEMBER:
-            kap_event_builder_set_span(b, KAP_F_MEMBER, who);
+            kap_event_builder_set_span(b, f->field, who);
             break;
         case KAP_F_CASE:
             kap_event_builder_set_span(b, KAP_F_CASE, text(run, "case-%.*s", KAP_SPAN_ARGS(id)));
-            break;
-        case KAP_F_REASON:
-            kap_event_builder_set_code(b, KAP_F_REASON, KAP_DECLINE_OTHER);
-            break;
-        case KAP_F_WITHDRAW_REASON:
-            kap_event_builder_set_code(b, f->field, KAP_WITHDRAW_OTHER);
-            break;
-        case KAP_F_VOID_REASON:
-            kap_event_builder_set_code(b, f->field, KAP_VOID_OTHER);
-            break;
-        case KAP_F_HOLD_REASON:
-            kap_event_builder_set_code(b, f->field, KAP_HOLD_OTHER);
-            break;
-        case KAP_F_CONTACT:
-            kap_event_builder_set_code(b, f->field, KAP_CONTACT_REACHED);
-            break;
-        case KAP_F_PRESENT:
-            kap_event_builder_set_code(b, f->field, KAP_ATTENDANCE_PRESENT);
             break;
         case KAP_F_FORUM_KIND:
             kap_event_builder_set_span(b, f->field, KAP_SPAN("working_group"));
@@ -471,6 +465,7 @@ static void set_defaults(run_t *run, kap_event_builder_t *b, kap_span_t who, kap
             set_basis(b);
             break;
         default:
+            set_default_code(b, f->field);
             break;
         }
     }

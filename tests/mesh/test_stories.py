@@ -3,10 +3,12 @@
 
 import glob
 import os
+import re
 import shutil
+import subprocess
 import unittest
 
-from mesh import Failed, Mesh, wait_for
+from mesh import BIN, LOCAL, Failed, Mesh, wait_for
 
 CUSTOMER = ["--business-id", "1234567-1", "--customer", "company=Esimerkki Oy",
             "--customer", "person=Maija Esimerkki", "--customer", "phone=+358 40 000 0000",
@@ -20,6 +22,20 @@ def refer(mesh, who, *words):
     if answer["fate"] != "committed":
         raise Failed(f"the referral is {answer}")
     return answer["subject"]
+
+
+def processes_of(folder):
+    """Command lines that name the folder."""
+    found = []
+    for path in glob.glob("/proc/[0-9]*/cmdline"):
+        try:
+            with open(path, encoding="utf-8", errors="replace") as file:
+                line = file.read()
+        except OSError:
+            continue
+        if folder in line:
+            found.append(line)
+    return found
 
 
 class Stories(unittest.TestCase):
@@ -191,6 +207,25 @@ class Faults(unittest.TestCase):
             self.assertEqual(glob.glob(one.path("run", "*.pid")), [])
             one.local("start", one.dir)
             self.assertEqual(one.edge("coordinator", "municipality", "ely")["referrals"], 1)
+
+    def test_a_path_too_long_for_sockets_is_refused_and_leaves_nothing(self):
+        folder = "/tmp/" + "a" * 90
+        done = subprocess.run([LOCAL, "start", folder], capture_output=True, text=True, timeout=60,
+                              env=dict(os.environ, KAPULA_BIN=BIN), check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("at most 78 bytes", done.stderr)
+        self.assertFalse(os.path.exists(folder))
+
+    def test_a_rehearsal_that_cannot_be_says_why_and_leaves_no_process(self):
+        done = subprocess.run([LOCAL, "run", "--once", "--referrals", "0"], capture_output=True,
+                              text=True, timeout=120, env=dict(os.environ, KAPULA_BIN=BIN),
+                              check=False)
+        folder = re.search(r"logs: (\S+)", done.stdout)[1]
+        running = processes_of(folder)
+        shutil.rmtree(folder)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("--referrals 0", done.stderr)
+        self.assertEqual(running, [])
 
     def test_without_a_mesh_every_command_ends_with_a_line_and_its_code(self):
         with Mesh() as mesh:

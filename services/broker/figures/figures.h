@@ -23,7 +23,7 @@
 
 typedef enum {
 #define KAP_FIGURE(NAME, wire, meaning) KAP_FIGURE_##NAME,
-#include "figures.def"
+#include "edges.def"
 #undef KAP_FIGURE
     KAP_FIGURE_COUNT
 } kap_figure_t;

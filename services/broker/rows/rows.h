@@ -3,7 +3,7 @@
  * rows: the tables of the broker's store: names, keys and layouts of their rows, and the functions
  * that read them. Everything here works inside a transaction of the caller (reader, ledger, audit,
  * tests) and holds nothing beyond it; spans lend from the transaction. Numbers are big-endian in
- * keys, varints (LEB128) in values. It judges nothing. Writing is book.c's and figures.c's.
+ * keys, varints (LEB128) in values. It judges nothing. Writing is book.c's and count.c's.
  *
  * A *scope* keeps the ids of two archives, and of the mesh, apart: 0 for the mesh, else the number
  * of the archive's name.
@@ -48,8 +48,13 @@
     KAP_TABLE(TITLES, "titles", "scope, id", "full name that a hashed id stands for")              \
     KAP_TABLE(DIRECTORIES, "directories", "first position", "text of the directory from there")    \
     KAP_TABLE(COHORT, "cohort", "region, from, to, created, position", "what a referral counts")   \
-    KAP_TABLE(CELLS, "cells", "region, from, to, month", "sums of cohort rows")                    \
-    KAP_TABLE(SKETCHES, "sketches", "region, from, to, month", "times to accept, in log buckets")
+    KAP_TABLE(PATHS, "paths", "scope, case", "what a case counts")                                 \
+    KAP_TABLE(OPEN, "open", "as cohort", "referrals that somebody has to do something about")      \
+    KAP_TABLE(CELLS, "cells", "level, scope, breakdown, period", "sums of what rows count")        \
+    KAP_TABLE(SKETCHES, "sketches", "as cells", "durations, in log buckets")                       \
+    KAP_TABLE(FOLLOWED, "followed", "region, kind, time, position",                                \
+              "events of the follow-up model")                                                     \
+    KAP_TABLE(SUCCESSIONS, "successions", "position", "who followed whom")
 
 enum {
 #define KAP_TABLE(NAME, name, key, value) KAP_ROWS_##NAME,
@@ -241,7 +246,7 @@ typedef struct {
 /* KAP_E_NOTFOUND. */
 int kap_rows_latest(kap_txn_t *txn, kap_span_t key, kap_latest_t *latest);
 
-/* --- building keys and values; book.c, figures.c and audit.c --- */
+/* --- building keys and values; book.c, count.c and audit.c --- */
 
 typedef struct {
     uint8_t bytes[KAP_ROWS_KEY_BYTES];

@@ -27,7 +27,7 @@ const char *kap_figure_name(kap_figure_t figure)
 {
     static const char *const names[] = {
 #define KAP_FIGURE(NAME, wire, meaning) wire,
-#include "figures.def"
+#include "edges.def"
 #undef KAP_FIGURE
     };
 

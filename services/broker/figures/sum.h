@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/*
+ * sum: the figures of a scope over a window, from cells where the window is whole months and from
+ * the cohort where it is not; durations exactly where there are at most KAP_EXACT_MAX, else from
+ * sketches (1 %). Reads scopes x periods rows, and the cohort rows of the days at the window's
+ * ends, whatever the history. Any thread, in one snapshot.
+ */
+#ifndef KAP_SUM_H
+#define KAP_SUM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "arena.h"
+#include "cell.h"
+#include "count.h"
+#include "scope.h"
+#include "store.h"
+
+enum { KAP_EXACT_MAX = 1000 }; /* durations up to which percentiles are exact */
+
+/* Which side of a member (or organisation) is meant. Regions and above: no difference. */
+typedef enum { KAP_SIDE_GETS, KAP_SIDE_SENDS, KAP_SIDE_CASES } kap_side_t;
+
+/* What is asked. */
+typedef struct {
+    kap_scope_t scope;
+    kap_window_t window;
+    kap_side_t side;
+    kap_breakdown_t breakdown; /* only the referrals with this value of it; NONE: all */
+    uint16_t value;
+    /* a second one, answered from the cohort alone (windows of at most 31 days); NONE: none */
+    kap_breakdown_t breakdown2;
+    uint16_t value2;
+} kap_sum_query_t;
+
+typedef struct kap_summer kap_summer_t;
+
+/* Cursors and buffers for many sums of one snapshot. NULL when out of memory. */
+int kap_summer_new(kap_txn_t *txn, kap_arena_t *arena, const kap_directory_t *dir,
+                   kap_summer_t **out);
+void kap_summer_destroy(kap_summer_t **summer);
+
+/* Counts, added to *sum. */
+int kap_sum_counts(kap_summer_t *summer, const kap_sum_query_t *query, kap_vector_t *sum);
+
+typedef struct {
+    uint64_t n;                             /* durations known */
+    int64_t p50_ms, p90_ms, p99_ms, max_ms; /* nearest rank; -1 when n is 0 */
+    double mean_ms;                         /* exact only when exact */
+    bool exact;                             /* else from a sketch, at most 1 % off */
+} kap_sum_time_t;
+
+int kap_sum_time(kap_summer_t *summer, const kap_sum_query_t *query, kap_figure_time_t time,
+                 bool elapsed, kap_sum_time_t *out);
+
+/* The median of Kaplan and Meier of the time to accept: who gave up is censored at that time, who
+ * waits at `now`. *median_ms -1: less than half would be accepted so far. */
+int kap_sum_survival(kap_summer_t *summer, const kap_sum_query_t *query, bool elapsed, int64_t now,
+                     int64_t *median_ms, uint64_t *open);
+
+/* How often each number of CHAIN occurs: counts[1 .. max]. */
+int kap_sum_chains(kap_summer_t *summer, const kap_sum_query_t *query, uint64_t *counts,
+                   uint32_t max);
+
+/* --- who is there to be asked for: each once, in no order; stops at a callback's error --- */
+
+/* Edges of a region, area, nation, member or organisation that ever had a referral. */
+typedef int (*kap_sum_edge_fn)(void *arg, uint32_t region, uint32_t from, uint32_t to);
+int kap_sum_edges(kap_summer_t *summer, const kap_scope_t *scope, kap_sum_edge_fn fn, void *arg);
+
+/* Values that a breakdown ever had in the scope. */
+typedef int (*kap_sum_value_fn)(void *arg, uint16_t value);
+int kap_sum_values(kap_summer_t *summer, const kap_sum_query_t *query, kap_breakdown_t breakdown,
+                   kap_sum_value_fn fn, void *arg);
+
+/* Open referrals of the scope (table `open`). */
+typedef int (*kap_sum_open_fn)(void *arg, const kap_open_t *open);
+int kap_sum_open(kap_summer_t *summer, const kap_scope_t *scope, kap_sum_open_fn fn, void *arg);
+
+#endif

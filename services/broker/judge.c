@@ -698,6 +698,8 @@ static void keep_latest(judging_t *g, kap_latest_object_t *l, kap_span_t region,
         .from = or_else(span_of(g, KAP_F_FROM), span_of(g, KAP_F_OWNER)),
         .to = span_of(g, KAP_F_TO),
         .region = region,
+        .agreed = kap_event_bool(g->ev, KAP_F_AGREED),
+        .kind = (int16_t)kap_event_code(g->ev, KAP_F_KIND),
         .begins = day_after(span_of(g, KAP_F_VALID_FROM), 0, INT64_MIN),
         .ends = day_after(span_of(g, KAP_F_VALID_TO), 1, INT64_MAX),
     };

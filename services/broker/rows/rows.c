@@ -769,7 +769,8 @@ void kap_latest_pack(kap_buf_t *buf, const kap_latest_t *latest)
 {
     kap_put_varint(buf, latest->log_seq);
     kap_put_svarint(buf, latest->at);
-    kap_buf_u8(buf, latest->given);
+    kap_buf_u8(buf, (uint8_t)(latest->given | latest->agreed << 1));
+    kap_put_svarint(buf, latest->kind);
     kap_put_svarint(buf, latest->days);
     kap_put_svarint(buf, latest->begins);
     kap_put_svarint(buf, latest->ends);
@@ -781,19 +782,26 @@ void kap_latest_pack(kap_buf_t *buf, const kap_latest_t *latest)
 int kap_rows_latest(kap_txn_t *txn, kap_span_t key, kap_latest_t *latest)
 {
     kap_span_t rest;
-    uint64_t given;
     int rc = kap_txn_get(txn, KAP_ROWS_LATEST, key, &rest);
 
-    if (rc != KAP_OK)
-        return rc;
+    return rc == KAP_OK ? kap_latest_unpack(rest, latest) : rc;
+}
+
+int kap_latest_unpack(kap_span_t rest, kap_latest_t *latest)
+{
+    uint64_t bits;
+    int64_t kind;
     bool whole = kap_get_varint(&rest, &latest->log_seq) && kap_get_svarint(&rest, &latest->at) &&
-                 kap_get_varint(&rest, &given) && kap_get_svarint(&rest, &latest->days) &&
-                 kap_get_svarint(&rest, &latest->begins) && kap_get_svarint(&rest, &latest->ends) &&
-                 kap_get_text(&rest, &latest->from) && kap_get_text(&rest, &latest->to) &&
-                 kap_get_text(&rest, &latest->region);
-    if (!whole || rest.size != 0)
+                 kap_get_varint(&rest, &bits) && kap_get_svarint(&rest, &kind) &&
+                 kap_get_svarint(&rest, &latest->days) && kap_get_svarint(&rest, &latest->begins) &&
+                 kap_get_svarint(&rest, &latest->ends) && kap_get_text(&rest, &latest->from) &&
+                 kap_get_text(&rest, &latest->to) && kap_get_text(&rest, &latest->region);
+
+    if (!whole || rest.size != 0 || kind < -1 || kind >= KAP_KIND_COUNT)
         return KAP_E_CORRUPT;
-    latest->given = given != 0;
+    latest->given = bits & 1;
+    latest->agreed = bits >> 1 & 1;
+    latest->kind = (int16_t)kind;
     return KAP_OK;
 }
 

@@ -233,11 +233,13 @@ int kap_rows_archive(kap_txn_t *txn, kap_span_t name, kap_archive_t *archive);
  * NULL) gets the position it is valid from. */
 int kap_rows_directory(kap_txn_t *txn, uint64_t log_seq, uint64_t *from, kap_span_t *json);
 
-/* The last event of a follow-up key (a tally, a target, a statement). */
+/* The last event of a follow-up key (a tally, a target, an agreement, a statement). */
 typedef struct {
     uint64_t log_seq;
     int64_t at;                  /* when it counts: a tally's period, else its time */
     bool given;                  /* a statement that was asked was also given */
+    bool agreed;                 /* an agreement holds; false: it was taken back */
+    int16_t kind;                /* of an agreement or tally: KAP_KIND_, -1: any */
     int64_t days;                /* a target's, else 0 */
     int64_t begins, ends;        /* it holds for [begins, ends) */
     kap_span_t from, to, region; /* as far as it names them */
@@ -280,6 +282,7 @@ void kap_mark_pack(kap_buf_t *buf, const kap_mark_t *mark);
 void kap_logged_pack(kap_buf_t *buf, const kap_logged_t *event); /* open part and hashes */
 void kap_case_row_pack(kap_buf_t *buf, const kap_case_row_t *row);
 void kap_latest_pack(kap_buf_t *buf, const kap_latest_t *latest);
+int kap_latest_unpack(kap_span_t value, kap_latest_t *latest);
 void kap_archive_pack(kap_buf_t *buf, const kap_archive_t *archive);
 void kap_referral_row_pack(kap_buf_t *buf, const kap_referral_row_t *row);
 int kap_referral_row_unpack(kap_span_t value, kap_referral_row_t *row);

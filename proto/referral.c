@@ -105,6 +105,7 @@ void kap_referral_init(kap_referral_t *r)
         .to_accept = none,
         .to_contact = none,
         .to_end = none,
+        .to_give_up = none,
         .customer_to_accept = none,
     };
 }

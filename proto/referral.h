@@ -79,21 +79,24 @@ typedef struct {
     int16_t outcome, detail, reason;                  /* of the terminal event; -1 = none */
     int16_t feedback_scale, feedback_value;           /* the last given; -1 = none */
     uint16_t answer_days, contact_days;               /* targets in force at creation */
-    uint32_t attempts, contacts, notes, late_reports; /* no_answer; reached; noted; > 24 h late */
+    uint32_t attempts, contacts, notes, late_reports; /* tried; reached; noted; > 24 h late */
+    uint32_t results; /* what `completed` said followed: bit n = code n of RESULT */
     kap_span_t from, to, region, case_id, parent, next;
     int64_t created_at, created_commit, delivered_at, delivered_commit, accepted_at, contact_at;
     int64_t ended_at, answer_received_at, expired_at;
-    int64_t root_created_at;        /* the case's earliest root when this was accepted or created */
-    int64_t clock_from;             /* where the running limit started */
-    int64_t hold_from, hold_to;     /* the last hold; hold_to none = it still lasts */
-    kap_spent_t held;               /* earlier holds, closures cut out */
-    kap_spent_t held_at_accept;     /* of all holds, what lay before the accept */
-    int64_t spent_working_ms;       /* used of the running limit before the last resume */
-    int64_t due_at;                 /* the running limit; none when none runs or on hold */
-    int64_t answer_due_at;          /* the answer deadline as it last stood, for target figures */
-    kap_spent_t to_accept;          /* recipient's clock: delivered -> accepted, both real */
-    kap_spent_t to_contact;         /* recipient's clock: delivered -> first reached, both real */
-    kap_spent_t to_end;             /* recipient's clock: accepted -> completed, both real */
+    int64_t root_created_at;    /* the case's earliest root when this was accepted or created */
+    int64_t clock_from;         /* where the running limit started */
+    int64_t hold_from, hold_to; /* the last hold; hold_to none = it still lasts */
+    kap_spent_t held;           /* earlier holds, closures cut out */
+    kap_spent_t held_at_accept; /* of all holds, what lay before the accept */
+    int64_t spent_working_ms;   /* used of the running limit before the last resume */
+    int64_t due_at;             /* the running limit; none when none runs or on hold */
+    int64_t answer_due_at;      /* the answer deadline as it last stood, for target figures */
+    kap_spent_t to_accept;      /* recipient's clock: delivered -> accepted, both real */
+    kap_spent_t to_contact;     /* recipient's clock: delivered -> first reached, both real */
+    kap_spent_t to_end;         /* recipient's clock: accepted -> completed, both real */
+    kap_spent_t to_give_up; /* recipient's clock: delivered (real) -> first end without an accept:
+                               declined, redirected or withdrawn */
     kap_spent_t customer_to_accept; /* customer's clock: root created -> accepted (real) */
 } kap_referral_t;
 
@@ -151,6 +154,11 @@ int kap_referral_judge(const kap_referral_t *before, const kap_event_t *ev,
 
 /* True when the broker's timer must publish `expired` at `now`: a limit runs and is over. */
 bool kap_referral_is_due(const kap_referral_t *r, int64_t now);
+
+/* How long it lies with its recipient at `now`: the recipient's clock from delivered on, holds and
+ * `closures` (may be NULL) cut out, 0 before. None while undelivered. Of use while it is open. */
+kap_spent_t kap_referral_waited(const kap_referral_t *r, const kap_closures_t *closures,
+                                int64_t now);
 
 /* Does the type answer, in the sense of the deadline? (table) */
 bool kap_referral_is_answer(kap_event_type_t type);

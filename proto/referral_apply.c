@@ -52,6 +52,21 @@ static int64_t less(int64_t a, int64_t b)
     return a > b ? a - b : 0;
 }
 
+static kap_spent_t without(kap_spent_t all, kap_spent_t held)
+{
+    return (kap_spent_t){less(all.working_ms, held.working_ms),
+                         less(all.elapsed_ms, held.elapsed_ms)};
+}
+
+kap_spent_t kap_referral_waited(const kap_referral_t *r, const kap_closures_t *closures,
+                                int64_t now)
+{
+    if (!kap_is_set(r->delivered_at)) {
+        return (kap_spent_t){KAP_REFERRAL_NO_SPAN_MS, KAP_REFERRAL_NO_SPAN_MS};
+    }
+    return without(spent(r->delivered_at, now, closures), held_until(r, now, closures));
+}
+
 /* Recipient's clock between two milestones without `held`; sets the clamped bit. */
 static kap_spent_t recipient_spent(kap_judging_t *j, int64_t from, int64_t to, kap_spent_t held,
                                    uint8_t clamped)
@@ -59,9 +74,7 @@ static kap_spent_t recipient_spent(kap_judging_t *j, int64_t from, int64_t to, k
     if (to < from) {
         j->r->clamped |= clamped;
     }
-    kap_spent_t all = spent(from, to, j->facts->closures);
-    return (kap_spent_t){less(all.working_ms, held.working_ms),
-                         less(all.elapsed_ms, held.elapsed_ms)};
+    return without(spent(from, to, j->facts->closures), held);
 }
 
 /* --- limits --- */
@@ -210,6 +223,19 @@ static void end_as(kap_judging_t *j, int8_t state)
     j->fx->reached |= KAP_MILESTONE_ENDED;
 }
 
+/* Declined, redirected or withdrawn: who never accepted gives up waiting. */
+static void give_up_as(kap_judging_t *j, int8_t state)
+{
+    kap_referral_t *r = j->r;
+    end_as(j, state);
+    bool was_delivered = kap_is_set(r->delivered_at) && !(r->implied & KAP_MILESTONE_DELIVERED);
+    if (was_delivered && !kap_is_set(r->accepted_at)) {
+        r->to_give_up =
+            recipient_spent(j, r->delivered_at, j->time, held_until(r, j->time, j->facts->closures),
+                            KAP_MILESTONE_ENDED);
+    }
+}
+
 /* --- what each event does --- */
 
 static void apply_created(kap_judging_t *j)
@@ -276,7 +302,7 @@ static void apply_turned_away(kap_judging_t *j)
     if (j->row->to == KAP_STATE_REDIRECTED) {
         r->next = kap_event_span(j->ev, KAP_F_NEXT);
     }
-    end_as(j, j->row->to);
+    give_up_as(j, j->row->to);
 }
 
 /* A try that reached nobody changes nothing but its count. */
@@ -308,6 +334,7 @@ static void apply_completed(kap_judging_t *j)
     kap_referral_t *r = j->r;
     r->outcome = kap_code_of(j->ev, KAP_F_OUTCOME);
     r->detail = kap_code_of(j->ev, KAP_F_DETAIL);
+    r->results = (uint32_t)kap_event_codes(j->ev, KAP_F_RESULTS);
     bool met = r->detail != KAP_DETAIL_NO_CONTACT;
     imply(j, (uint8_t)(j->row->implies & (met ? 0xff : ~KAP_MILESTONE_CONTACT)));
     end_as(j, KAP_STATE_COMPLETED);
@@ -337,7 +364,7 @@ static void apply_withdrawn(kap_judging_t *j)
     }
     r->flags |= confirms ? KAP_RF_WITHDRAWN_BY_RECIPIENT : 0u;
     r->reason = kap_code_of(j->ev, KAP_F_WITHDRAW_REASON);
-    end_as(j, KAP_STATE_WITHDRAWN);
+    give_up_as(j, KAP_STATE_WITHDRAWN);
 }
 
 /* Held again while on hold changes nothing. */
@@ -397,7 +424,7 @@ static void apply_consent_withdrawn(kap_judging_t *j)
     j->r->flags |= KAP_RF_CONSENT_WITHDRAWN;
     j->fx->erase = true;
     if (!kap_state_is_terminal(j->r->state)) {
-        end_as(j, KAP_STATE_WITHDRAWN);
+        give_up_as(j, KAP_STATE_WITHDRAWN);
     }
 }
 

@@ -4,7 +4,7 @@
 #include "referral.h"
 #include "row.h"
 
-enum { ROW_VERSION = 1, TIMES = 14, SPENTS = 6, CODES = 10, COUNTS = 6, SPANS = 6 };
+enum { ROW_VERSION = 2, TIMES = 14, SPENTS = 7, CODES = 10, COUNTS = 7, SPANS = 6 };
 
 /* The fields of a row, each kind in one place for both directions. */
 static void times_of(kap_referral_t *r, int64_t *out[TIMES])
@@ -20,8 +20,10 @@ static void times_of(kap_referral_t *r, int64_t *out[TIMES])
 
 static void spents_of(kap_referral_t *r, kap_spent_t *out[SPENTS])
 {
-    kap_spent_t *all[SPENTS] = {&r->to_accept,          &r->to_contact, &r->to_end,
-                                &r->customer_to_accept, &r->held,       &r->held_at_accept};
+    kap_spent_t *all[SPENTS] = {
+        &r->to_accept,  &r->to_contact, &r->to_end,         &r->customer_to_accept,
+        &r->to_give_up, &r->held,       &r->held_at_accept,
+    };
     memcpy(out, all, sizeof(all));
 }
 
@@ -47,7 +49,7 @@ static bool spent_differs(const kap_spent_t *spent, int64_t none)
 /* Durations of milestones are absent as none, sums of holds as 0. */
 static int64_t none_of(int spent)
 {
-    return spent < 4 ? KAP_REFERRAL_NO_SPAN_MS : 0;
+    return spent < SPENTS - 2 ? KAP_REFERRAL_NO_SPAN_MS : 0;
 }
 
 static uint8_t *put_times(uint8_t *p, kap_referral_t *r)
@@ -125,8 +127,8 @@ static uint8_t *put_head(uint8_t *p, kap_referral_t *r)
     for (int i = 0; i < CODES; i++) {
         p = kap_row_put(p, (uint16_t)(*codes[i] + 1));
     }
-    const uint32_t counts[COUNTS] = {r->answer_days, r->contact_days, r->attempts,
-                                     r->contacts,    r->notes,        r->late_reports};
+    const uint32_t counts[COUNTS] = {r->answer_days, r->contact_days, r->attempts, r->contacts,
+                                     r->notes,       r->late_reports, r->results};
     for (int i = 0; i < COUNTS; i++) {
         p = kap_row_put(p, counts[i]);
     }
@@ -158,6 +160,7 @@ static void get_head(kap_row_t *row, kap_referral_t *r)
     r->contacts = counts[3];
     r->notes = counts[4];
     r->late_reports = counts[5];
+    r->results = counts[6];
     r->spent_working_ms = kap_row_get_signed(row);
 }
 

@@ -767,13 +767,18 @@ static void line_times(run_t *run)
     kap_referral_t r;
     get_referral(run, next(run), &r);
     kap_span_t which = next(run);
+    const world_member_t *recipient = world_member(run->world, r.to);
+    const kap_spent_t waited =
+        kap_referral_waited(&r, recipient ? &recipient->closed : NULL, run->world->now);
     const kap_spent_t *spent = kap_span_eq_str(which, "to_accept")    ? &r.to_accept
                                : kap_span_eq_str(which, "to_contact") ? &r.to_contact
                                : kap_span_eq_str(which, "to_end")     ? &r.to_end
+                               : kap_span_eq_str(which, "to_give_up") ? &r.to_give_up
                                : kap_span_eq_str(which, "customer")   ? &r.customer_to_accept
+                               : kap_span_eq_str(which, "waited")     ? &waited
                                                                       : NULL;
     if (!spent) {
-        fail(run, "to_accept, to_contact, to_end or customer would be right");
+        fail(run, "to_accept, to_contact, to_end, to_give_up, customer or waited would be right");
     }
     if (take(run, "none")) {
         check_int(run, "working ms", KAP_REFERRAL_NO_SPAN_MS, spent->working_ms);
@@ -814,6 +819,12 @@ static void line_codes(run_t *run)
         kap_span_t what = next(run), expected = next(run);
         kap_code_list_t list = KAP_LIST_NONE;
         int code = -1;
+        if (kap_span_eq_str(what, "results")) {
+            bool none = kap_span_eq_str(expected, "none");
+            uint64_t results = none ? 0 : codes_of(run, KAP_LIST_RESULT, expected);
+            check_int(run, "results", (int64_t)results, r.results);
+            continue;
+        }
         if (kap_span_eq_str(what, "outcome")) {
             list = KAP_LIST_OUTCOME, code = r.outcome;
         } else if (kap_span_eq_str(what, "detail")) {
@@ -826,7 +837,7 @@ static void line_codes(run_t *run)
         } else if (kap_span_eq_str(what, "segment")) {
             list = KAP_LIST_SEGMENT, code = r.segment;
         } else {
-            fail(run, "outcome, detail, reason or segment would be right");
+            fail(run, "outcome, detail, reason, segment or results would be right");
         }
         const char *found = code < 0 ? "none" : kap_code_name(list, code);
         if (!found || !kap_span_eq_str(expected, found)) {

@@ -44,6 +44,7 @@ static kap_referral_t typical(void)
     r.to_accept = (kap_spent_t){50000000, 89995000};
     r.to_contact = (kap_spent_t){70000000, 179995000};
     r.to_end = (kap_spent_t){1000, 2000};
+    r.results = 1u << KAP_RESULT_FUNDING_GRANTED;
     r.customer_to_accept = (kap_spent_t){1, 2};
     return r;
 }
@@ -60,8 +61,9 @@ static bool comes_back(const kap_referral_t *r)
     return kap_span_eq(kap_buf_span(&row), kap_buf_span(&again)) && back.state == r->state &&
            back.flags == r->flags && back.created_at == r->created_at && back.due_at == r->due_at &&
            back.reason == r->reason && back.to_end.elapsed_ms == r->to_end.elapsed_ms &&
-           back.held.working_ms == r->held.working_ms && kap_span_eq(back.next, r->next) &&
-           kap_span_eq(back.case_id, r->case_id);
+           back.held.working_ms == r->held.working_ms && back.results == r->results &&
+           back.to_give_up.working_ms == r->to_give_up.working_ms &&
+           kap_span_eq(back.next, r->next) && kap_span_eq(back.case_id, r->case_id);
 }
 
 Test(referral_row, a_typical_row_is_small)
@@ -92,6 +94,8 @@ Test(referral_row, extremes_come_back)
     r.answer_days = UINT16_MAX;
     r.reason = INT16_MAX;
     r.held = (kap_spent_t){INT64_MAX, INT64_MAX};
+    r.to_give_up = (kap_spent_t){INT64_MAX, 0};
+    r.results = UINT32_MAX;
     r.implied = 255;
     cr_expect(comes_back(&r));
 }
@@ -111,7 +115,7 @@ Test(referral_row, another_version_is_said)
 {
     kap_referral_t r = typical(), back;
     kap_referral_pack(&row, &r);
-    row.data[0] = 2;
+    row.data[0]++;
     cr_expect_eq(kap_referral_unpack(kap_buf_span(&row), &back), KAP_E_VERSION);
 }
 

@@ -64,6 +64,7 @@ typedef enum {
 typedef struct {
     bool ping_pong, returned, loop;
     kap_spent_t got_back; /* of a return: created of the parent -> delivered of this one */
+    bool clamped;         /* got_back was negative and is 0 */
 } kap_fact_path_t;
 
 /* What one referral (or tally) counts. All of it stands in the row, so that it can be taken back.

@@ -23,7 +23,7 @@ static unsigned which(int clock, bool elapsed)
     return (unsigned)clock * 2 + (elapsed ? 1 : 0);
 }
 
-const char *kap_figure_name(kap_figure_t figure)
+const char *kap_edges_figure_name(kap_figure_t figure)
 {
     static const char *const names[] = {
 #define KAP_FIGURE(NAME, wire, meaning) wire,
@@ -704,7 +704,7 @@ static void put_edge_map(kap_buf_t *buf, const kap_edge_t *edge)
     kap_mp_put_cstr(buf, "to_name");
     kap_mp_put_str(buf, edge->to_name);
     for (int i = 0; i < KAP_FIGURE_COUNT; i++) {
-        kap_mp_put_cstr(buf, kap_figure_name((kap_figure_t)i));
+        kap_mp_put_cstr(buf, kap_edges_figure_name((kap_figure_t)i));
         kap_mp_put_uint(buf, edge->counts[i]);
     }
     kap_mp_put_cstr(buf, "time_to_accept");

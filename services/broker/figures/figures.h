@@ -29,7 +29,7 @@ typedef enum {
 } kap_figure_t;
 
 /* Wire name of a figure. */
-const char *kap_figure_name(kap_figure_t figure);
+const char *kap_edges_figure_name(kap_figure_t figure);
 
 typedef enum { KAP_CLOCK_RECIPIENT, KAP_CLOCK_CUSTOMER } kap_figure_clock_t;
 

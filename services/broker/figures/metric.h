@@ -33,7 +33,7 @@ typedef enum {
 #undef KAP_METRIC_MEAN
 #undef KAP_METRIC_TIME
 #undef KAP_METRIC_OTHER
-    KAP_METRIC_TOTAL
+    KAP_METRIC_TOTAL /* how many */
 } kap_metric_t;
 
 typedef enum {
@@ -68,7 +68,31 @@ typedef struct {
     kap_span_t after; /* rows behind this one: the key of the last row that the asker has */
 } kap_metric_query_t;
 
-/* The values of one row: one MessagePack map appended, as the table says. */
+/* --- the table --- */
+
+/* What metrics.def says of a metric. */
+typedef struct {
+    const char *wire, *unit, *definition, *source;
+    const char *text[3]; /* by kap_lang_t */
+    kap_side_t side;
+    unsigned kinds; /* KAP_KIND_OF_ bits */
+    unsigned by;    /* bits 1 << KAP_BY_ */
+} kap_metric_row_t;
+
+const kap_metric_row_t *kap_metric_row(kap_metric_t metric);
+
+/* The metric of that name, or -1. */
+int kap_metric_find(kap_span_t wire);
+
+/* "cohort", "edge": NULL outside; and back, -1. */
+const char *kap_metric_kind_name(kap_metric_kind_t kind);
+int kap_metric_kind_find(kap_span_t wire);
+const char *kap_metric_by_name(kap_metric_by_t by);
+int kap_metric_by_find(kap_span_t wire);
+
+/* --- values: those of one scope over one window, as pairs of a MessagePack map --- */
+
+/* With what the figures are read: all of one snapshot. */
 typedef struct {
     kap_summer_t *summer;
     kap_txn_t *txn;
@@ -76,6 +100,62 @@ typedef struct {
     kap_arena_t *arena;
 } kap_metric_at_t;
 
-int kap_metric_values(const kap_metric_at_t *at, const kap_metric_query_t *query, kap_buf_t *out);
+/* A map that grows, and the numbers that stand beside it. */
+typedef struct {
+    kap_buf_t pairs;
+    uint32_t count;
+    bool row;                     /* of a row of the answer, else of all of it */
+    uint64_t n, decided, pending; /* as the counts say; a metric of its own may say otherwise */
+} kap_metric_values_t;
+
+/* Begins a pair: append exactly one object to the buffer. */
+kap_buf_t *kap_metric_pair(kap_metric_values_t *values, const char *wire);
+void kap_metric_put_count(kap_metric_values_t *values, const char *wire, uint64_t count);
+void kap_metric_put_rate(kap_metric_values_t *values, const char *wire, uint64_t num, uint64_t den);
+void kap_metric_put_time(kap_metric_values_t *values, const char *wire, const kap_sum_time_t *time);
+
+/* What the rows KAP_METRIC_OTHER of a metric hold, appended behind what the table says. `query` is
+ * narrowed to the scope and window in hand (a row's, or all), `sum` its counts. The functions stand
+ * in metric_hooks.def, one row a metric. */
+typedef int (*kap_metric_other_fn)(const kap_metric_at_t *at, const kap_metric_query_t *query,
+                                   const kap_vector_t *sum, kap_metric_values_t *values);
+
+#define KAP_METRIC_HOOK(METRIC, function)                                                          \
+    int function(const kap_metric_at_t *at, const kap_metric_query_t *query,                       \
+                 const kap_vector_t *sum, kap_metric_values_t *values);
+#include "metric_hooks.def"
+#undef KAP_METRIC_HOOK
+
+/* All pairs of a metric; counts are read here. */
+int kap_metric_values(const kap_metric_at_t *at, const kap_metric_query_t *query,
+                      kap_metric_values_t *values);
+
+/* --- rows --- */
+
+/* What a row is about: as far as `by` has it. Ids are spans of the snapshot or the arena. */
+typedef struct {
+    kap_scope_t scope;   /* of the row: that of the question, or narrower */
+    kap_window_t window; /* likewise */
+    uint16_t value;      /* of service, segment, warm, origin: as in fact.h */
+    int32_t month;       /* months since the year 0 */
+    kap_span_t sort;     /* rows stand in its order; what `after` says */
+    uint64_t n, decided, pending;
+    bool hidden;  /* only that there is such a row may be told (hide.h) */
+    bool omitted; /* nor that */
+} kap_metric_key_t;
+
+typedef struct {
+    kap_metric_key_t *rows; /* in the arena */
+    uint32_t count, cap;
+    uint64_t n, decided, pending; /* of the whole scope */
+} kap_metric_rows_t;
+
+/* Whole scope and every row in which something counts, sorted; without values. */
+int kap_metric_rows(const kap_metric_at_t *at, const kap_metric_query_t *query,
+                    kap_metric_rows_t *out);
+
+/* The question, narrowed to a row of its answer. */
+void kap_metric_narrow(const kap_metric_query_t *query, const kap_metric_key_t *row,
+                       kap_metric_query_t *out);
 
 #endif

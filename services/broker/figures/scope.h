@@ -21,7 +21,7 @@ typedef enum {
     KAP_SCOPE_NATION,
     KAP_SCOPE_ORGANISATION, /* in all regions */
     KAP_SCOPE_MEMBER,       /* in one region, or in all when region is empty */
-    KAP_SCOPE_EDGE,         /* in one region */
+    KAP_SCOPE_EDGE,         /* likewise */
 } kap_scope_kind_t;
 
 typedef struct {
@@ -30,6 +30,9 @@ typedef struct {
     bool utc;                                                /* an archive */
     uint32_t region_number, a, b; /* numbers of names; 0: nobody ever heard of it, all is 0 */
 } kap_scope_t;
+
+/* Fills the numbers, and utc, from the ids; all 0 when nobody ever used them. */
+int kap_scope_find(kap_txn_t *txn, kap_scope_t *scope);
 
 /* [from, to): instants of local days; INT64_MIN, INT64_MAX where open. */
 typedef struct {
@@ -51,19 +54,22 @@ typedef struct {
     int32_t first, last;
 } kap_span_of_periods_t;
 
-enum { KAP_WINDOW_PIECES = 3 };
+/* days, months, years, months, days */
+enum { KAP_WINDOW_PIECES = 5 };
 
-/* Splits a window into whole periods of the cells' zone (years and months; months only where
- * years are not kept) and what is left at its two ends, as instants: rest[0] and rest[1],
- * [from, to), empty when from == to. Another zone than the cells': all of it is rest[0], unless
- * the window is open on both sides. Returns the number of pieces. */
+/* [from, to) of instants; empty when they are equal. */
 typedef struct {
     int64_t from_ms, to_ms;
 } kap_instants_t;
-uint32_t kap_window_pieces(const kap_window_t *window, bool utc, bool years,
+
+/* Splits a window into the longest whole periods that lie in it, in the cells' zone (UTC for an
+ * archive), of those that are kept (bits 1 << KAP_PERIOD_), and what is left at its two ends, as
+ * instants: rest[0] and rest[1]. Open sides reach to INT32_MIN and INT32_MAX - 1 of the longest
+ * period. Nothing is kept: all of it is rest[0]. Returns the number of pieces. */
+uint32_t kap_window_pieces(const kap_window_t *window, bool utc, unsigned periods,
                            kap_span_of_periods_t pieces[KAP_WINDOW_PIECES], kap_instants_t rest[2]);
 
-/* True when the window is whole months (years) of its zone. */
+/* True when the window is whole months of its zone, or open. */
 bool kap_window_is_months(const kap_window_t *window);
 
 #endif

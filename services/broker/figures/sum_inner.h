@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/*
+ * sum_inner: what the files of sum.h share: which rows make up a scope, and the walks over them.
+ */
+#ifndef KAP_SUM_INNER_H
+#define KAP_SUM_INNER_H
+
+#include "sketch.h"
+#include "sum.h"
+
+struct kap_summer {
+    kap_txn_t *txn;
+    kap_arena_t *arena;
+    const kap_directory_t *dir;
+    kap_cursor_t *cells, *sketches, *cohort;
+    uint32_t *regions; /* numbers of the mesh's regions that ever had a referral: no archives */
+    uint32_t region_count;
+    int64_t *values; /* durations gathered for exact percentiles */
+    size_t value_count, value_cap;
+    uint64_t counts[KAP_SKETCH_BUCKETS]; /* or their buckets */
+};
+
+/* One row of cells at each period: level and (region, a, b). */
+typedef struct {
+    kap_level_t level;
+    uint32_t region, a, b;
+    bool cases; /* holds KAP_FIGURE_CASE rows; others: the rest. Both at REGION and above */
+    bool others;
+} kap_sum_place_t;
+
+/* Calls fn for every place whose sum is the scope (query's side; cases: the places of
+ * KAP_FIGURE_CASE rows too, else only these of referrals). */
+typedef int (*kap_sum_place_fn)(void *arg, const kap_sum_place_t *place);
+int kap_sum_places(kap_summer_t *summer, const kap_sum_query_t *query, kap_sum_place_fn fn,
+                   void *arg);
+
+/* Adds the sketch of a duration in the query's scope and window to counts[KAP_SKETCH_BUCKETS]: rows
+ * of whole months and years, the cohort's facts for the rest. COMPLETE_CASE and CHAIN (of which the
+ * bucket is the number) have no rest: theirs is left out. */
+int kap_sum_sketch(kap_summer_t *summer, const kap_sum_query_t *query, kap_figure_time_t time,
+                   bool elapsed, uint64_t counts[KAP_SKETCH_BUCKETS]);
+
+/* Every fact of the cohort in the query's scope, window and breakdowns: O(edges of the scope's
+ * regions + facts in the window). Stops at a callback's error. */
+typedef int (*kap_sum_fact_fn)(void *arg, const kap_cohort_key_t *key, const kap_fact_t *fact);
+int kap_sum_facts(kap_summer_t *summer, const kap_sum_query_t *query, kap_sum_fact_fn fn,
+                  void *arg);
+
+#endif

@@ -366,3 +366,15 @@ void kap_followup_key(const kap_event_t *ev, kap_buf_t *buf)
         put_key_field(ev, fields[i], buf);
     }
 }
+
+bool kap_followup_key_front(kap_event_type_t type, kap_span_t region, kap_buf_t *buf)
+{
+    const kap_field_t *fields = key_fields(type);
+    if (!fields || fields[0] != KAP_F_REGION) {
+        return false;
+    }
+    kap_buf_str(buf, kap_event_type_name(type));
+    kap_buf_u16be(buf, (uint16_t)region.size);
+    kap_buf_append(buf, region);
+    return true;
+}

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "access.h"
+#include "ask_follow.h"
 #include "audit.h"
 #include "err.h"
 #include "figures.h"
@@ -507,6 +508,8 @@ uint16_t kap_ask_allowed(const kap_ask_t *ask, const char **why)
                    : KAP_REFUSAL_REQUEST_PARAMETER;
     case KAP_QUERY_AUDIT:
         return kap_may_operate(ask->who) ? 0 : KAP_REFUSAL_NOT_ALLOWED_QUERY;
+    case KAP_QUERY_FOLLOWED:
+        return kap_ask_followed_allowed(ask, why);
     default:
         return 0;
     }
@@ -530,6 +533,8 @@ int kap_ask_store(kap_ask_t *ask, kap_txn_t *txn)
         return ask_archive(ask, txn);
     case KAP_QUERY_AUDIT:
         return ask_audit(ask, txn);
+    case KAP_QUERY_FOLLOWED:
+        return kap_ask_followed(ask, txn);
     default:
         return refuse(ask, KAP_REFUSAL_REQUEST_QUERY, NULL);
     }

@@ -72,6 +72,23 @@ Test(followup, an_absent_member_is_the_publisher)
     cr_expect_not(same_key(&said, &silent));
 }
 
+Test(followup, all_keys_of_a_region_begin_alike_and_no_others)
+{
+    values[0] = text_value(KAP_F_REGION, "mikkeli");
+    values[1] = text_value(KAP_F_ITEM, "i-1");
+    kap_event_t ev = event(KAP_EV_PLAN_ITEM_SET, 2);
+    kap_buf_reset(&a);
+    kap_buf_reset(&b);
+    kap_followup_key(&ev, &a);
+    cr_assert(kap_followup_key_front(ev.type, KAP_SPAN("mikkeli"), &b));
+    cr_expect(kap_span_starts(kap_buf_span(&a), kap_buf_span(&b)));
+    kap_buf_reset(&b);
+    kap_followup_key_front(ev.type, KAP_SPAN("mikkel"), &b);
+    cr_expect_not(kap_span_starts(kap_buf_span(&a), kap_buf_span(&b)));
+    cr_expect_not(kap_followup_key_front(KAP_EV_ADVICE_GIVEN, KAP_SPAN("mikkeli"), &b));
+    cr_expect_not(kap_followup_key_front(KAP_EV_STATEMENT_ASKED, KAP_SPAN("mikkeli"), &b));
+}
+
 Test(followup, fields_of_a_key_cannot_run_into_each_other)
 {
     kap_value_t other[2] = {text_value(KAP_F_REGION, "ab"), text_value(KAP_F_ITEM, "c")};

@@ -102,6 +102,7 @@ void kap_referral_init(kap_referral_t *r)
         .hold_to = KAP_REFERRAL_NO_TIME,
         .due_at = KAP_REFERRAL_NO_TIME,
         .answer_due_at = KAP_REFERRAL_NO_TIME,
+        .news_at = KAP_REFERRAL_NO_TIME,
         .to_accept = none,
         .to_contact = none,
         .to_end = none,

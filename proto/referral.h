@@ -84,6 +84,7 @@ typedef struct {
     kap_span_t from, to, region, case_id, parent, next;
     int64_t created_at, created_commit, delivered_at, delivered_commit, accepted_at, contact_at;
     int64_t ended_at, answer_received_at, expired_at;
+    int64_t news_at;            /* the latest event of its ends; a timer's is none */
     int64_t root_created_at;    /* the case's earliest root when this was accepted or created */
     int64_t clock_from;         /* where the running limit started */
     int64_t hold_from, hold_to; /* the last hold; hold_to none = it still lasts */

@@ -525,6 +525,10 @@ static void apply_common(kap_judging_t *j)
         r->late_reports++;
         j->fx->reported_late = true;
     }
+    if (j->ev->type != KAP_EV_REFERRAL_EXPIRED &&
+        (!kap_is_set(r->news_at) || j->time > r->news_at)) {
+        r->news_at = j->time;
+    }
     /* the recipient may correct the segment */
     if (j->facts->is_recipient && kap_event_get(j->ev, KAP_F_SEGMENT)) {
         r->segment = kap_code_of(j->ev, KAP_F_SEGMENT);

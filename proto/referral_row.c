@@ -4,16 +4,27 @@
 #include "referral.h"
 #include "row.h"
 
-enum { ROW_VERSION = 2, TIMES = 14, SPENTS = 7, CODES = 10, COUNTS = 7, SPANS = 6 };
+enum { ROW_VERSION = 2, TIMES = 15, SPENTS = 7, CODES = 10, COUNTS = 7, SPANS = 6 };
 
 /* The fields of a row, each kind in one place for both directions. */
 static void times_of(kap_referral_t *r, int64_t *out[TIMES])
 {
     int64_t *all[TIMES] = {
-        &r->created_at,      &r->delivered_at,  &r->delivered_commit,   &r->accepted_at,
-        &r->contact_at,      &r->ended_at,      &r->answer_received_at, &r->expired_at,
-        &r->root_created_at, &r->clock_from,    &r->hold_from,          &r->hold_to,
-        &r->due_at,          &r->answer_due_at,
+        &r->created_at,
+        &r->delivered_at,
+        &r->delivered_commit,
+        &r->accepted_at,
+        &r->contact_at,
+        &r->ended_at,
+        &r->answer_received_at,
+        &r->expired_at,
+        &r->root_created_at,
+        &r->clock_from,
+        &r->hold_from,
+        &r->hold_to,
+        &r->due_at,
+        &r->answer_due_at,
+        &r->news_at,
     };
     memcpy(out, all, sizeof(all));
 }

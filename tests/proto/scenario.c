@@ -762,6 +762,17 @@ static void line_deadline(run_t *run)
     }
 }
 
+static void line_news(run_t *run)
+{
+    kap_referral_t r;
+    char is[KAP_TIME_TEXT];
+    get_referral(run, next(run), &r);
+    kap_time_format_local(r.news_at, is);
+    if (time_of(run, next(run)) != r.news_at) {
+        fail(run, "the latest news are of %s", is);
+    }
+}
+
 static void line_times(run_t *run)
 {
     kap_referral_t r;
@@ -929,7 +940,8 @@ static bool line_expectation(run_t *run)
         void (*check)(run_t *run);
     } checks[] = {{"state", line_state},   {"deadline", line_deadline}, {"times", line_times},
                   {"counts", line_counts}, {"codes", line_codes},       {"effects", line_effects},
-                  {"case", line_case},     {"meeting", line_meeting},   {"action", line_action}};
+                  {"case", line_case},     {"meeting", line_meeting},   {"action", line_action},
+                  {"news", line_news}};
     if (take(run, "refused")) {
         line_verdict(run, KAP_VERDICT_REFUSED);
         return true;

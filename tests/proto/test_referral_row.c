@@ -41,6 +41,7 @@ static kap_referral_t typical(void)
     r.root_created_at = r.created_at - 1000;
     r.clock_from = r.accepted_at;
     r.due_at = r.answer_due_at = r.accepted_at + INT64_C(1000000000);
+    r.news_at = r.answer_received_at;
     r.to_accept = (kap_spent_t){50000000, 89995000};
     r.to_contact = (kap_spent_t){70000000, 179995000};
     r.to_end = (kap_spent_t){1000, 2000};

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "feed.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -8,6 +9,18 @@
 #include "ids.h"
 
 enum { WAIT_MS = 20000, AGAIN_US = 100000, EPOCH_HEX = 2 * KAP_LIMIT_EPOCH_BYTES };
+
+const char *kap_feed_stream(kap_cli_t *cli, const char *stream, const char *region,
+                            char owned[KAP_FEED_STREAM])
+{
+    if (stream)
+        return stream;
+    region = kap_cli_region(cli, region);
+    if (!region)
+        return NULL;
+    snprintf(owned, KAP_FEED_STREAM, "region/%s", region);
+    return owned;
+}
 
 int kap_feed_cursor_parse(const char *text, kap_cursor_at_t *at)
 {

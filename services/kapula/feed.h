@@ -25,6 +25,14 @@ typedef struct {
     void *arg;
 } kap_feed_t;
 
+enum { KAP_FEED_STREAM = 256 };
+
+/* The stream asked for: `stream`, else that of `region`, else of the configuration's region; lent
+ * from them or from `owned`. NULL after saying that one is needed. After
+ * kap_cli_configure. */
+const char *kap_feed_stream(kap_cli_t *cli, const char *stream, const char *region,
+                            char owned[KAP_FEED_STREAM]);
+
 /* "EPOCH:SEQ" (32 hex digits, a number), or "start". KAP_E_INVALID. */
 int kap_feed_cursor_parse(const char *text, kap_cursor_at_t *at);
 void kap_feed_cursor_text(const uint8_t epoch[KAP_LIMIT_EPOCH_BYTES], uint64_t seq, char out[64]);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* kapula follow and kapula export: the feed for eyes and programs, and as CloudEvents. */
+/* kapula follow: the feed for eyes and programs. */
 #include <jansson.h>
 #include <limits.h>
 #include <string.h>
@@ -16,7 +16,7 @@ typedef struct {
     const char *stream;
     long count, seen;
     bool headed;
-    char owned[256];
+    char owned[KAP_FEED_STREAM];
     kap_buf_t json;
 } line_t;
 
@@ -138,38 +138,14 @@ static bool on_follow(void *arg, const kap_feed_item_t *item)
     return line->count == 0 || ++line->seen < line->count;
 }
 
-static bool on_export(void *arg, const kap_feed_item_t *item)
-{
-    line_t *line = arg;
-    kap_buf_reset(&line->json);
-    if (kap_cloudevents_json(&item->event, true, &line->json) != KAP_OK)
-        return kap_cli_fail(0, "event %llu cannot be exported",
-                            (unsigned long long)item->meta.log_seq) == 0;
-    fwrite(line->json.data, 1, line->json.size, stdout);
-    fputc('\n', stdout);
-    return ferror(stdout) == 0;
-}
-
-/* The stream asked for: --stream, else that of --region, else the configuration's region. */
-static bool name_stream(line_t *line, const kap_args_t *args)
-{
-    line->stream = kap_args_option(args, "stream");
-    if (line->stream)
-        return true;
-    const char *region = kap_cli_region(line->cli, kap_args_option(args, "region"));
-    if (!region)
-        return false;
-    snprintf(line->owned, sizeof line->owned, "region/%s", region);
-    line->stream = line->owned;
-    return true;
-}
-
 static int run(line_t *line, const kap_args_t *args, const char *from, kap_feed_t *feed)
 {
     int code = kap_cli_configure(line->cli);
     if (code != 0)
         return code;
-    if (!name_stream(line, args))
+    line->stream = kap_feed_stream(line->cli, kap_args_option(args, "stream"),
+                                   kap_args_option(args, "region"), line->owned);
+    if (!line->stream)
         return KAP_EXIT_USAGE;
     feed->stream = line->stream;
     feed->arg = line;
@@ -199,17 +175,4 @@ int kap_cmd_follow(kap_cli_t *cli, int argc, char **argv)
     if (!from || (!feed.follow && strcmp(from, "now") == 0))
         from = feed.follow ? "now" : "start";
     return run(&line, &args, from, &feed);
-}
-
-int kap_cmd_export(kap_cli_t *cli, int argc, char **argv)
-{
-    static const kap_usage_t usage = {"export", "", 0, 0,
-                                      "Everything this key may read of a region, as CloudEvents "
-                                      "1.0, a JSON line each. Sealed contents never leave."};
-    kap_args_t args;
-    kap_args_parse(cli, &usage, argc, argv, &args);
-    const char *from = kap_args_option(&args, "from");
-    line_t line = {.cli = cli};
-    kap_feed_t feed = {.on_event = on_export};
-    return run(&line, &args, from ? from : "start", &feed);
 }

@@ -199,6 +199,62 @@ Test(cli_clock, an_export_is_a_cloudevent_a_line)
     cr_expect_eq(lines, 10);
 }
 
+/* Two referrals: one accepted, one voided. */
+static void add_referrals(void)
+{
+    door_answers(door, "archive",
+                 "{\"error\": {\"code\": \"request.not_found\", "
+                 "\"sentence\": \"there is no archive mikkeli\"}}");
+    for (int i = 1; i <= 2; i++) {
+        char id[8], data[256];
+        snprintf(id, sizeof id, "r-%d", i);
+        snprintf(data, sizeof data,
+                 "{\"referral\": \"%s\", \"case\": \"c, 1\", \"region\": \"mikkeli\", \"from\": "
+                 "\"municipality\", "
+                 "\"to\": \"ely\", \"kind\": \"transfer\", \"service\": \"financing\", "
+                 "\"segment\": \"unknown\", \"language\": \"fi\", \"origin\": \"web\"}",
+                 id);
+        door_stream_add(door, "kapula.referral.created.v1", id, "municipality",
+                        "2026-02-11T10:00:00Z", data);
+    }
+    door_stream_add(door, "kapula.referral.delivered.v1", "r-1", "ely", "2026-02-11T10:00:01Z",
+                    "{\"referral\": \"r-1\"}");
+    door_stream_add(door, "kapula.referral.accepted.v1", "r-1", "ely", "2026-02-11T11:00:00Z",
+                    "{\"referral\": \"r-1\"}");
+    door_stream_add(door, "kapula.referral.voided.v1", "r-2", "municipality",
+                    "2026-02-11T12:00:00Z", "{\"referral\": \"r-2\", \"void_reason\": \"mistake\"}");
+}
+
+Test(cli_clock, an_event_log_has_a_trace_a_referral_where_cases_are_not_known)
+{
+    add_referrals();
+    const run_t *run = door_kapula(door, "export --region mikkeli --as csv");
+    cr_assert_eq(run->code, 0, "%s", run->err);
+    cr_expect_str_eq(run->out,
+                     "case:concept:name,concept:name,time:timestamp,org:resource,referral,from,to,"
+                     "kind,service,segment,origin,reason,outcome\r\n"
+                     "r-1,created,2026-02-11T10:00:00.000Z,municipality,r-1,municipality,ely,"
+                     "transfer,financing,unknown,web,,\r\n"
+                     "r-1,delivered,2026-02-11T10:00:01.000Z,,r-1,municipality,ely,,,,,,\r\n"
+                     "r-1,accepted,2026-02-11T11:00:00.000Z,ely,r-1,municipality,ely,,,,,,\r\n");
+    run = door_kapula(door, "export --region mikkeli --as xes");
+    cr_assert_eq(run->code, 0, "%s", run->err);
+    has(run->out, "<trace><string key=\"concept:name\" value=\"r-1\"/>");
+    lacks(run->out, "r-2");
+    run = door_kapula(door, "export --region mikkeli --as xes --trace case");
+    cr_expect_eq(run->code, 1);
+    has(run->err, "say --trace referral");
+}
+
+Test(cli_clock, an_event_log_says_what_its_options_may_be)
+{
+    cr_expect_eq(door_kapula(door, "export --region mikkeli --as pdf")->code, 2);
+    const run_t *run = door_kapula(door, "export --region mikkeli --as csv --trace day");
+    cr_expect_eq(run->code, 2);
+    cr_expect_str_eq(run->err, "kapula: --trace day: say case or referral\n");
+    cr_expect_eq(door_kapula(door, "export --as csv --out /nowhere/x.csv")->code, 2);
+}
+
 Test(cli_clock, a_stream_that_may_not_be_read_is_refused)
 {
     door_answers(door, "fetch",

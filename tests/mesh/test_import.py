@@ -92,6 +92,35 @@ class Imports(unittest.TestCase):
         self.load("csv", "--actor", "who", "--case", "case", "--time", "when", path)
         self.assertEqual(self.edges("csv")["n"], 6)
 
+    def figures(self, name):
+        """What must survive a way out and in again: edges with their counts and times."""
+        return {(row["from"], row["to"]): (row["referrals"], row["accepted"], row["completed"],
+                                           row["redirected"], row["time_to_accept"])
+                for row in self.edges(name)["edges"]}
+
+    def goes_out_and_in_again(self, name):
+        for form, words in {"xes": ("--actor", "org:resource"),
+                            "csv": ("--actor", "org:resource", "--delimiter", ",")}.items():
+            path = self.mesh.path(f"{name}-again.{form}")
+            self.mesh.kapula("operator", "export", "--region", name, "--as", form, "--out", path,
+                             timeout=300)
+            self.load(f"{name}-{form}", *words, path)
+            self.assertEqual(self.figures(f"{name}-{form}"), self.figures(name), form)
+            os.remove(path)
+
+    def test_an_export_imported_again_gives_the_same_figures(self):
+        odd = {"c&1": [("A \"x\"", "2024-02-29T23:00:00Z"), ("<B>, c", "2024-03-01T08:00:00Z"),
+                       ("<B>, c", "2024-03-01T09:00:00Z"), ("A \"x\"", "2024-03-02T08:00:00Z")]}
+        self.load("odd", "--actor", "org:resource", self.write("odd.xes", xes(
+            {name.replace("&", "&amp;"): [(actor.replace("<", "&lt;").replace('"', "&quot;"), at)
+                                          for actor, at in events]
+             for name, events in odd.items()})))
+        self.assertEqual(self.figures("odd").keys(),
+                         {('A "x"', "<B>, c"), ("<B>, c", 'A "x"')})
+        self.goes_out_and_in_again("odd")
+        self.load("there", "--actor", "org:resource", self.write("there.xes", xes(EXAMPLE)))
+        self.goes_out_and_in_again("there")
+
     def test_bad_files_are_refused_whole_with_the_place(self):
         for name, text in {
                 "cut": xes(EXAMPLE)[:-40],
@@ -130,6 +159,7 @@ class Imports(unittest.TestCase):
             with self.subTest(view):
                 self.load(name, "--actor", *words, LOG)
                 self.compare(name, truth[view])
+        self.goes_out_and_in_again("receipt")
 
     def compare(self, name, truth):
         answer = self.edges(name)

@@ -48,6 +48,19 @@ class Stories(unittest.TestCase):
     def tearDownClass(cls):
         cls.mesh.__exit__()
 
+    def test_an_event_log_has_cases_only_for_who_may_know_them(self):
+        mesh = self.mesh
+        referral = refer(mesh, "municipality", "--to", "ely", "--service", "financing")
+        mesh.until_state("ely", referral, "delivered")
+        log = mesh.kapula("municipality", "export", "--region", "mikkeli", "--as", "csv")
+        self.assertIn(f"{referral},created,", log)
+        case = mesh.json("municipality", "show", referral)["case"]
+        self.assertNotIn(case, log)
+        said = mesh.kapula("municipality", "export", "--as", "xes", "--trace", "case", expect=1)
+        self.assertIn("--trace referral", said)
+        log = mesh.kapula("municipality", "export", "--stream", "member/municipality", "--as", "xes")
+        self.assertIn(f'<trace><string key="concept:name" value="{case}"/>', log)
+
     def test_a_referral_goes_all_the_way_and_the_answer_comes_home(self):
         mesh = self.mesh
         referral = refer(mesh, "municipality", "--to", "finnvera", "--service", "financing")

@@ -222,7 +222,8 @@ static void add_referrals(void)
     door_stream_add(door, "kapula.referral.accepted.v1", "r-1", "ely", "2026-02-11T11:00:00Z",
                     "{\"referral\": \"r-1\"}");
     door_stream_add(door, "kapula.referral.voided.v1", "r-2", "municipality",
-                    "2026-02-11T12:00:00Z", "{\"referral\": \"r-2\", \"void_reason\": \"mistake\"}");
+                    "2026-02-11T12:00:00Z",
+                    "{\"referral\": \"r-2\", \"void_reason\": \"mistake\"}");
 }
 
 Test(cli_clock, an_event_log_has_a_trace_a_referral_where_cases_are_not_known)

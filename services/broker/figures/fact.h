@@ -82,10 +82,21 @@ typedef struct {
     kap_spent_t times[KAP_FIGURE_TIME_COUNT]; /* KAP_REFERRAL_NO_SPAN_MS: none */
 } kap_fact_t;
 
+/* What answers and times are told of: neither voided nor internal nor external, kind transfer. */
+bool kap_fact_is_transfer(const kap_referral_t *r);
+
+enum { KAP_LOOP_CLOSED_DAYS = 90 }; /* of 24 h, from created to the last answer (metrics 6) */
+
+/* Of a transfer: neither withdrawn nor redirected; and of those, ended, and the sender's node had
+ * the last answer in time. */
+bool kap_fact_is_closable(const kap_referral_t *r);
+bool kap_fact_is_loop_closed(const kap_referral_t *r);
+
 /* A fact that counts nothing. */
 void kap_fact_init(kap_fact_t *fact);
 
-/* The fact of a referral. `area`: number of its region's area as of its creation. */
+/* The fact of a referral. `area`: number of its region's area as of its creation. What `path` says
+ * counts whatever the kind, a clamped way back too; so does feedback on a scale of 4 or 5. */
 void kap_fact_of(const kap_referral_row_t *row, const kap_fact_path_t *path, uint32_t area,
                  kap_fact_t *out);
 

@@ -72,8 +72,13 @@ typedef struct {
  */
 int kap_cell_add(kap_span_t row, kap_breakdown_t breakdown, int32_t value, kap_vector_t *to);
 
-/* Walks the values of a breakdown's row: false at its end; KAP_E_CORRUPT in *rc. */
-bool kap_cell_next(kap_span_t *rest, uint16_t *value, kap_vector_t *vector, int *rc);
+/* Walks the values of a breakdown's row; begin with {row, -1}. False at its end, or *rc
+ * KAP_E_CORRUPT. */
+typedef struct {
+    kap_span_t rest;
+    int32_t last;
+} kap_cell_walk_t;
+bool kap_cell_next(kap_cell_walk_t *walk, uint16_t *value, kap_vector_t *vector, int *rc);
 
 /* One change: a figure of a value of the breakdown (0 for NONE). */
 typedef struct {
@@ -101,8 +106,8 @@ typedef struct {
  */
 typedef int (*kap_cell_count_fn)(void *arg, const kap_cell_t *cell, uint16_t value,
                                  kap_figure_t figure, int64_t by);
-/* Receives every duration, likewise: `which` is kap_cell_which. Of CHAIN the bucket is the number.
- */
+/* Receives every duration, likewise: `which` is kap_cell_which. Of CHAIN the bucket is the number,
+ * KAP_SKETCH_BUCKETS - 1 for all above it, and it stands in working time. */
 typedef int (*kap_cell_time_fn)(void *arg, const kap_cell_t *cell, uint16_t value, unsigned which,
                                 uint32_t bucket, int32_t by);
 
@@ -117,5 +122,55 @@ int kap_cell_spread(const kap_cohort_key_t *key, const kap_fact_t *fact, int sig
                     kap_cell_count_fn count, kap_cell_time_fn time, void *arg);
 int kap_cell_spread_path(const kap_path_t *path, int sign, kap_cell_count_fn count,
                          kap_cell_time_fn time, void *arg);
+
+/* --- the same in parts, for count.c: facts that go to the same cells are summed up first --- */
+
+/* What of a fact counts on one day. */
+typedef struct {
+    int32_t day; /* in the cells' zone */
+    kap_figure_set_t figures;
+} kap_cell_share_t;
+
+enum { KAP_CELL_SHARES = 5 };
+
+/* Each day once, that of its creation first; how many. */
+uint32_t kap_cell_shares(const kap_cohort_key_t *key, const kap_fact_t *fact,
+                         kap_cell_share_t shares[KAP_CELL_SHARES]);
+
+/* The sketch and bucket of each duration that a fact or path knows; how many. */
+typedef struct {
+    uint16_t which;
+    uint16_t bucket;
+} kap_cell_time_t;
+
+enum { KAP_CELL_TIMES = 2 * KAP_FIGURE_TIME_COUNT };
+
+uint32_t kap_cell_times(const kap_fact_t *fact, kap_cell_time_t times[KAP_CELL_TIMES]);
+uint32_t kap_cell_path_times(const kap_path_t *path, kap_cell_time_t times[KAP_CELL_TIMES]);
+
+/* Receives every cell of a place, and whether its counts and its sketches are kept. */
+typedef int (*kap_cell_fn)(void *arg, const kap_cell_t *cell, bool counts, bool times);
+
+/* Cells of an edge on a day, by one breakdown. area 0: of its region at most. */
+int kap_cell_each(uint32_t region, uint32_t from, uint32_t to, uint32_t area, int32_t day,
+                  kap_breakdown_t breakdown, kap_cell_fn fn, void *arg);
+
+/* Cells of a case that began on that day. KAP_E_CORRUPT: more parts than a case of the mesh has. */
+int kap_cell_each_path(const kap_path_part_t *parts, uint32_t count, bool utc, int32_t day,
+                       kap_cell_fn fn, void *arg);
+
+/* The zone whose days cells have. */
+static inline kap_zone_t kap_cell_zone(bool utc)
+{
+    return utc ? KAP_ZONE_UTC : KAP_ZONE_HELSINKI;
+}
+
+/* --- keys of the cohort --- */
+
+enum { KAP_COHORT_KEY = 4 + 4 + 4 + 8 + 8 };
+
+/* Sorts by region, from, to, at, seq. utc is not in it. */
+void kap_cohort_key(uint8_t bytes[KAP_COHORT_KEY], const kap_cohort_key_t *key);
+bool kap_cohort_split(kap_span_t bytes, kap_cohort_key_t *key);
 
 #endif

@@ -16,7 +16,7 @@
 
 enum {
     KAP_SKETCH_BUCKETS = 1760, /* bucket 0: zero; the last one: all above 10^15 ms */
-    KAP_SKETCH_WHICH_MAX = 8,
+    KAP_SKETCH_WHICH_MAX = 16,
 };
 
 /* The bucket of a duration; negative ones are 0's. */

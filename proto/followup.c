@@ -6,7 +6,7 @@
 #include "clock.h"
 #include "err.h"
 
-enum { KEY_FIELDS = 7 };
+enum { KEY_FIELDS = 7, SCALE_FIRST = 2, SCALE_LAST = 10 /* as of feedback_given */ };
 
 typedef struct {
     const kap_event_t *ev;
@@ -155,12 +155,65 @@ static int judge_plan_report(const judging_t *j)
                 : refuse(j, KAP_REFUSAL_MALFORMED_FIELD_MISSING, KAP_F_PROGRESS);
 }
 
+/* A decimal as a whole number; false when it is none or has a fraction. */
+static bool whole(kap_span_t text, int64_t *value)
+{
+    const uint8_t *point = text.size > 0 ? memchr(text.data, '.', text.size) : NULL;
+    size_t digits = point ? (size_t)(point - text.data) : text.size;
+    for (size_t i = digits + 1; i < text.size; i++) {
+        if (text.data[i] != '0') {
+            return false;
+        }
+    }
+    return kap_span_int(kap_span_sub(text, 0, digits), value);
+}
+
+/* From 1 to the scale, fractions of a mean included. */
+static bool on_scale(kap_span_t text, int64_t scale)
+{
+    const uint8_t *point = text.size > 0 ? memchr(text.data, '.', text.size) : NULL;
+    int64_t value, digits = point ? point - text.data : (int64_t)text.size;
+    if (!kap_span_int(kap_span_sub(text, 0, (size_t)digits), &value)) {
+        return false;
+    }
+    return value >= 1 && (value < scale || (value == scale && whole(text, &value)));
+}
+
+/* An answer of the self-evaluation: to one of its questions, in the question's own way. */
+static int judge_evaluation(const judging_t *j)
+{
+    int question = kap_code_parse(KAP_LIST_EVALUATION, span_of(j, KAP_F_QUESTION));
+    int64_t value;
+    if (question < 0) {
+        return refuse(j, KAP_REFUSAL_MALFORMED_FIELD_VALUE, KAP_F_QUESTION);
+    }
+    if (!kap_evaluation_is_scaled(question)) {
+        return has(j, KAP_F_TEXT) ? KAP_VERDICT_ACCEPTED
+                                  : refuse(j, KAP_REFUSAL_MALFORMED_FIELD_MISSING, KAP_F_TEXT);
+    }
+    if (!has(j, KAP_F_VALUE)) {
+        return refuse(j, KAP_REFUSAL_MALFORMED_FIELD_MISSING, KAP_F_VALUE);
+    }
+    bool good = whole(span_of(j, KAP_F_VALUE), &value) &&
+                on_scale(span_of(j, KAP_F_VALUE), KAP_EVALUATION_SCALE);
+    return good ? KAP_VERDICT_ACCEPTED : refuse(j, KAP_REFUSAL_MALFORMED_FIELD_VALUE, KAP_F_VALUE);
+}
+
 static int judge_survey(const judging_t *j)
 {
     if (!has(j, KAP_F_VALUE) && !has(j, KAP_F_TEXT)) {
         return refuse(j, KAP_REFUSAL_MALFORMED_FIELD_MISSING, KAP_F_VALUE);
     }
-    return KAP_VERDICT_ACCEPTED;
+    int64_t scale = kap_event_int(j->ev, KAP_F_SCALE, 0);
+    if (has(j, KAP_F_SCALE) && (scale < SCALE_FIRST || scale > SCALE_LAST)) {
+        return refuse(j, KAP_REFUSAL_MALFORMED_FIELD_VALUE, KAP_F_SCALE);
+    }
+    if (scale != 0 && has(j, KAP_F_VALUE) && !on_scale(span_of(j, KAP_F_VALUE), scale)) {
+        return refuse(j, KAP_REFUSAL_MALFORMED_FIELD_VALUE, KAP_F_VALUE);
+    }
+    bool own =
+        kap_code_parse(KAP_LIST_SURVEY, span_of(j, KAP_F_SURVEY)) == KAP_SURVEY_SELF_EVALUATION;
+    return own ? judge_evaluation(j) : KAP_VERDICT_ACCEPTED;
 }
 
 /* Times have their target in days, counts and shares as a value. */
@@ -198,8 +251,9 @@ static int judge_process(const judging_t *j)
     return own ? KAP_VERDICT_ACCEPTED : check_coordinator(j);
 }
 
-/* A member says of itself whether it takes customers; nobody else does. */
-static int judge_capacity(const judging_t *j)
+/* A member says of itself whether it takes customers, and what its figures mean; nobody else does.
+ */
+static int judge_own(const judging_t *j)
 {
     if (!kap_span_eq(span_of(j, KAP_F_MEMBER), j->facts->publisher)) {
         return refuse(j, KAP_REFUSAL_NOT_ALLOWED_MEMBER, KAP_F_MEMBER);
@@ -262,7 +316,8 @@ static int judge_type(const judging_t *j)
         return judge_process(j);
     case KAP_EV_CAPACITY_SET:
     case KAP_EV_DRAIN_SET:
-        return judge_capacity(j);
+    case KAP_EV_FIGURES_COMMENTED:
+        return judge_own(j);
     case KAP_EV_STATEMENT_ASKED:
         return judge_asked(j);
     case KAP_EV_STATEMENT_GIVEN:
@@ -328,6 +383,7 @@ static const kap_field_t *key_fields(kap_event_type_t type)
         {KAP_EV_DRAIN_SET, {KAP_F_REGION, KAP_F_MEMBER}},
         {KAP_EV_STATEMENT_ASKED, {KAP_F_STATEMENT}},
         {KAP_EV_STATEMENT_GIVEN, {KAP_F_STATEMENT}},
+        {KAP_EV_FIGURES_COMMENTED, {KAP_F_REGION, KAP_F_MEMBER, KAP_F_PERIOD}},
     };
     for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
         if (keys[i].type == type) {
@@ -377,4 +433,62 @@ bool kap_followup_key_front(kap_event_type_t type, kap_span_t region, kap_buf_t 
     kap_buf_u16be(buf, (uint16_t)region.size);
     kap_buf_append(buf, region);
     return true;
+}
+
+/* --- what the suggested codes mean --- */
+
+bool kap_evaluation_is_scaled(int question)
+{
+    return question >= 0 && question <= KAP_EVALUATION_BENEFIT;
+}
+
+int kap_indicator_unit(int indicator)
+{
+    static const int units[KAP_INDICATOR_COUNT] = {
+        [KAP_INDICATOR_COMPANIES_FOUNDED] = KAP_UNIT_COMPANIES,
+        [KAP_INDICATOR_COMPANIES_CLOSED] = KAP_UNIT_COMPANIES,
+        [KAP_INDICATOR_GROWTH_COMPANIES] = KAP_UNIT_COMPANIES,
+        [KAP_INDICATOR_DEVELOPMENT_FUNDING] = KAP_UNIT_EUR,
+        [KAP_INDICATOR_ADVICE_EVENTS] = KAP_UNIT_EVENTS,
+        [KAP_INDICATOR_INVESTMENTS] = KAP_UNIT_EUR,
+        [KAP_INDICATOR_JOBLESS] = KAP_UNIT_PERSONS,
+        [KAP_INDICATOR_VACANCIES] = KAP_UNIT_VACANCIES,
+    };
+    return indicator >= 0 && indicator < KAP_INDICATOR_COUNT ? units[indicator] : -1;
+}
+
+static uint8_t small(uint8_t c)
+{
+    return c >= 'A' && c <= 'Z' ? (uint8_t)(c - 'A' + 'a') : c;
+}
+
+static bool same_word(kap_span_t text, const char *word)
+{
+    kap_span_t other = kap_span_str(word);
+    bool same = text.size == other.size;
+    for (size_t i = 0; same && i < text.size; i++) {
+        same = small(text.data[i]) == small(other.data[i]);
+    }
+    return same;
+}
+
+int kap_plan_status(kap_span_t text)
+{
+    kap_span_t word = kap_span_trim(text);
+    for (int code = 0; code < KAP_PLAN_STATUS_COUNT; code++) {
+        if (same_word(word, kap_code_name(KAP_LIST_PLAN_STATUS, code))) {
+            return code;
+        }
+        for (int lang = KAP_LANG_FI; lang <= KAP_LANG_EN; lang++) {
+            if (same_word(word, kap_code_text(KAP_LIST_PLAN_STATUS, code, (kap_lang_t)lang))) {
+                return code;
+            }
+        }
+    }
+    return -1;
+}
+
+bool kap_plan_reached(int64_t progress, int status)
+{
+    return status >= 0 ? status == KAP_PLAN_STATUS_REACHED : progress >= 100;
 }

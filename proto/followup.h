@@ -45,6 +45,25 @@ void kap_followup_key(const kap_event_t *ev, kap_buf_t *buf);
  * or they do not begin with a region (statements). */
 bool kap_followup_key_front(kap_event_type_t type, kap_span_t region, kap_buf_t *buf);
 
+/* --- what the suggested codes mean --- */
+
+#define KAP_EVALUATION_SCALE 7 /* of the questions of the self-evaluation that have one */
+
+/* Is the question (list EVALUATION) answered on the scale, else in words? */
+bool kap_evaluation_is_scaled(int question);
+
+/* The code (list UNIT) of a suggested indicator, -1 outside the list. What has a unit here may be
+ * added up over regions and segments. */
+int kap_indicator_unit(int indicator);
+
+/* The code (list PLAN_STATUS) that a status means by its name or a text of any language, capitals
+ * of ASCII apart; -1: none. */
+int kap_plan_status(kap_span_t text);
+
+/* Is an item of a plan reached? By its status where that is a code, else by progress 100; progress
+ * and status -1: not said. */
+bool kap_plan_reached(int64_t progress, int status);
+
 /* The member part of an event's source `<member>/<producer>`. */
 kap_span_t kap_followup_member(const kap_event_t *ev);
 

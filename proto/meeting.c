@@ -246,6 +246,28 @@ static bool state_attendance(const judging_t *j, kap_meeting_t *m)
     return true;
 }
 
+/* Those whom the plan invites by name: ids. */
+static bool invite(const judging_t *j, kap_meeting_t *m)
+{
+    kap_span_t members[KAP_MEETING_MEMBERS];
+    uint32_t count;
+    if (!list_of(j, KAP_F_MEMBERS, members, KAP_MEETING_MEMBERS, &count)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        mark(m, members[i], KAP_ATTENDEE_INVITED);
+    }
+    return true;
+}
+
+/* Members of the forum, as it is when the meeting is held, were invited. */
+static void invite_forum(const judging_t *j, kap_meeting_t *m)
+{
+    for (uint32_t i = 0; i < j->facts->forum_member_count; i++) {
+        mark(m, j->facts->forum_members[i], KAP_ATTENDEE_INVITED);
+    }
+}
+
 /* What the publisher may do without a known meeting: plan one, or hold one unplanned. */
 static int wrong_start(const judging_t *j)
 {
@@ -293,6 +315,9 @@ static int judge_planned(const judging_t *j, kap_meeting_t *m)
     int number = wrong_start(j);
     if (number != KAP_REFUSAL_NONE) {
         return refuse(j, number, KAP_F_NONE);
+    }
+    if (!invite(j, m)) {
+        return refuse(j, KAP_REFUSAL_MALFORMED_FIELD_VALUE, KAP_F_MEMBERS);
     }
     start(j, m);
     m->state = KAP_MEETING_PLANNED;
@@ -368,6 +393,7 @@ static int judge_held(const judging_t *j, kap_meeting_t *m)
     if (!state_attendance(j, m)) {
         return refuse(j, KAP_REFUSAL_MALFORMED_FIELD_VALUE, KAP_F_ATTENDANCE);
     }
+    invite_forum(j, m);
     if (unplanned) {
         start(j, m);
         m->unplanned = true;
@@ -408,7 +434,8 @@ static int judge_attended(const judging_t *j, kap_meeting_t *m)
         return refuse(j, KAP_REFUSAL_ILLEGAL_MEETING_STATE, KAP_F_MEETING);
     }
     kap_attendee_t *a = attendee_of(m, member);
-    if (!a && has_attendance(m)) {
+    bool named = a && (a->marks & ~KAP_ATTENDEE_INVITED) != 0;
+    if (!named && has_attendance(m)) {
         return refuse(j, KAP_REFUSAL_ILLEGAL_NOT_ATTENDING, KAP_F_MEMBER);
     }
     if (a && (a->marks & marks)) {

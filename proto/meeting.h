@@ -34,8 +34,15 @@ typedef struct {
     int64_t set_at;
 } kap_forum_t;
 
-/* Attendance of a member: stated by the minutes, confirmed or denied by itself. */
-enum { KAP_ATTENDEE_STATED = 1, KAP_ATTENDEE_CONFIRMED = 2, KAP_ATTENDEE_DENIED = 4 };
+/* A member of a meeting: invited by name when it was planned or as a member of its forum when it
+ * was held (as far as there is room); attendance stated by the minutes, confirmed or denied by
+ * itself. */
+enum {
+    KAP_ATTENDEE_STATED = 1,
+    KAP_ATTENDEE_CONFIRMED = 2,
+    KAP_ATTENDEE_DENIED = 4,
+    KAP_ATTENDEE_INVITED = 8
+};
 
 typedef struct {
     kap_span_t member;
@@ -77,6 +84,8 @@ typedef struct {
     bool region_known;    /* the event names a region that exists */
     bool forum_known;     /* the event names a forum that was set */
     kap_span_t forum_owner, forum_region;
+    const kap_span_t *forum_members; /* of a known forum */
+    uint32_t forum_member_count;
     bool meeting_known; /* action_agreed: its meeting */
     kap_span_t meeting_owner, meeting_region;
 } kap_meeting_facts_t;
@@ -97,6 +106,13 @@ int kap_action_judge(const kap_action_t *before, const kap_event_t *ev,
 /* Held within 7 days of the plan (metrics.md 17): the occurrence where one is named,
  * else the plan as first made. False for the unplanned and the not held. */
 bool kap_meeting_adheres(const kap_meeting_t *m);
+
+/* Was the member there: stated or confirmed, and not denied by itself? */
+static inline bool kap_attendee_was_there(const kap_attendee_t *a)
+{
+    return (a->marks & (KAP_ATTENDEE_STATED | KAP_ATTENDEE_CONFIRMED)) != 0 &&
+           (a->marks & KAP_ATTENDEE_DENIED) == 0;
+}
 
 /* Rows; same terms as kap_referral_pack, but a failed unpack leaves its output undefined. */
 void kap_forum_pack(kap_buf_t *buf, const kap_forum_t *f);

@@ -549,6 +549,8 @@ static void judge_meeting(judging_t *g)
     facts.forum_known = has_forum;
     facts.forum_owner = has_forum ? f->forum.owner : nothing;
     facts.forum_region = has_forum ? f->forum.region : nothing;
+    facts.forum_members = has_forum ? f->forum.members : NULL;
+    facts.forum_member_count = has_forum ? f->forum.member_count : 0;
     kap_book_guard(book, &m->o);
     g->out->verdict = (uint8_t)kap_meeting_judge(m->o.known ? &m->meeting : NULL, g->ev, &facts,
                                                  g->j->now, &m->meeting, &fx, &g->out->why);

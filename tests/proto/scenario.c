@@ -284,6 +284,7 @@ static const verb_t verbs[] = {
     {"sets-drain", KAP_EV_DRAIN_SET, KAP_F_NONE},
     {"asks-statement", KAP_EV_STATEMENT_ASKED, KAP_F_STATEMENT},
     {"gives-statement", KAP_EV_STATEMENT_GIVEN, KAP_F_STATEMENT},
+    {"comments", KAP_EV_FIGURES_COMMENTED, KAP_F_PERIOD},
 };
 
 static const verb_t *verb_of(kap_span_t word)
@@ -903,7 +904,7 @@ static void line_case(run_t *run)
 static void line_meeting(run_t *run)
 {
     kap_meeting_t m;
-    int64_t confirmed = 0;
+    int64_t confirmed = 0, invited = 0, attendees = 0, there = 0;
     world_meeting(run->world, next(run), &m);
     kap_span_t state = next(run);
     const char *is =
@@ -913,11 +914,14 @@ static void line_meeting(run_t *run)
     }
     for (uint32_t i = 0; i < m.attendee_count; i++) {
         confirmed += (m.attendees[i].marks & KAP_ATTENDEE_CONFIRMED) != 0;
+        invited += (m.attendees[i].marks & KAP_ATTENDEE_INVITED) != 0;
+        attendees += (m.attendees[i].marks & ~KAP_ATTENDEE_INVITED) != 0;
+        there += kap_attendee_was_there(&m.attendees[i]);
     }
     const fact_t facts[] = {
-        {"moves", m.moves},         {"topics", m.topics},
-        {"unplanned", m.unplanned}, {"attendees", m.attendee_count},
-        {"confirmed", confirmed},   {"adheres", kap_meeting_adheres(&m)},
+        {"moves", m.moves},       {"topics", m.topics},     {"unplanned", m.unplanned},
+        {"attendees", attendees}, {"confirmed", confirmed}, {"adheres", kap_meeting_adheres(&m)},
+        {"invited", invited},     {"there", there},
     };
     CHECK_FACTS(run, facts);
 }

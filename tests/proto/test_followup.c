@@ -113,3 +113,56 @@ Test(followup, zeroed_facts_refuse_everything)
         cr_expect_neq(why.number, KAP_REFUSAL_NONE);
     }
 }
+
+Test(followup, a_comment_counts_by_member_and_period)
+{
+    values[0] = text_value(KAP_F_REGION, "mikkeli");
+    values[1] = text_value(KAP_F_MEMBER, "te-office");
+    values[2] = text_value(KAP_F_PERIOD, "2026-10");
+    values[3] = text_value(KAP_F_TEXT, "lomat");
+    kap_event_t said = event(KAP_EV_FIGURES_COMMENTED, 4);
+    kap_event_t taken_back = event(KAP_EV_FIGURES_COMMENTED, 3);
+    cr_expect(same_key(&said, &taken_back));
+    kap_value_t other[3] = {values[0], values[1], text_value(KAP_F_PERIOD, "2026")};
+    kap_event_t yearly = said;
+    yearly.values = other;
+    cr_expect_not(same_key(&said, &yearly));
+}
+
+Test(followup, nine_questions_have_a_scale_and_three_take_words)
+{
+    int scaled = 0;
+    cr_assert_eq(KAP_EVALUATION_COUNT, 12);
+    for (int q = -1; q <= KAP_EVALUATION_COUNT; q++) {
+        scaled += kap_evaluation_is_scaled(q);
+    }
+    cr_expect_eq(scaled, 9);
+    cr_expect(kap_evaluation_is_scaled(KAP_EVALUATION_CONTACT));
+    cr_expect_not(kap_evaluation_is_scaled(KAP_EVALUATION_BEST));
+}
+
+Test(followup, a_status_is_understood_in_three_languages)
+{
+    cr_expect_eq(kap_plan_status(KAP_SPAN("reached")), KAP_PLAN_STATUS_REACHED);
+    cr_expect_eq(kap_plan_status(KAP_SPAN(" Toteutunut ")), KAP_PLAN_STATUS_REACHED);
+    cr_expect_eq(kap_plan_status(KAP_SPAN("förverkligad")), KAP_PLAN_STATUS_REACHED);
+    cr_expect_eq(kap_plan_status(KAP_SPAN("EI TOTEUTUNUT")), KAP_PLAN_STATUS_NOT_REACHED);
+    cr_expect_eq(kap_plan_status(KAP_SPAN("toteutunut osittain")), KAP_PLAN_STATUS_PARTLY);
+    cr_expect_eq(kap_plan_status(KAP_SPAN("toteutunu")), -1);
+    cr_expect_eq(kap_plan_status(kap_span(NULL, 0)), -1);
+    cr_expect(kap_plan_reached(-1, KAP_PLAN_STATUS_REACHED));
+    cr_expect(kap_plan_reached(100, -1));
+    cr_expect_not(kap_plan_reached(99, -1));
+    cr_expect_not(kap_plan_reached(-1, -1));
+    cr_expect_not(kap_plan_reached(100, KAP_PLAN_STATUS_PARTLY)); /* the word says more */
+}
+
+Test(followup, every_suggested_indicator_has_its_unit)
+{
+    for (int i = 0; i < KAP_INDICATOR_COUNT; i++) {
+        cr_expect_not_null(kap_code_name(KAP_LIST_UNIT, kap_indicator_unit(i)));
+    }
+    cr_expect_eq(kap_indicator_unit(KAP_INDICATOR_INVESTMENTS), KAP_UNIT_EUR);
+    cr_expect_eq(kap_indicator_unit(-1), -1);
+    cr_expect_eq(kap_indicator_unit(KAP_INDICATOR_COUNT), -1);
+}

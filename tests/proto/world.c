@@ -242,6 +242,11 @@ static void meeting_facts(world_t *world, kap_span_t who, const kap_event_t *ev,
     facts->forum_known = world_forum(world, forum, &f);
     facts->forum_owner = facts->forum_known ? f.owner : kap_span("", 0);
     facts->forum_region = facts->forum_known ? f.region : kap_span("", 0);
+    if (facts->forum_known) {
+        kap_span_t members = kap_span(f.members, f.member_count * sizeof(f.members[0]));
+        facts->forum_members = (const void *)kap_arena_dup(world->arena, members).data;
+        facts->forum_member_count = f.member_count;
+    }
     facts->region_known = world_region(world, region) != NULL;
     facts->is_coordinator = coordinates(publisher, region);
     facts->in_region = acts_in(publisher, region);

@@ -382,7 +382,7 @@ Test(sketch, what_was_added_can_be_subtracted)
     for (int i = 0; i < 200; i++) {
         seed = seed * 1664525u + 1013904223u;
         changes[i] =
-            (kap_sketch_change_t){kap_sketch_place(i % 4, kap_sketch_bucket(seed >> 4)), 1};
+            (kap_sketch_change_t){kap_sketch_place(i % 4, kap_sketch_bucket(seed >> 4)), 0, 1};
     }
     cr_assert_eq(kap_sketch_merge(kap_span(NULL, 0), changes, 200, &row), KAP_OK);
     for (int i = 0; i < 200; i++)

@@ -13,6 +13,7 @@ enum {
     YEAR = 1 << KAP_PERIOD_YEAR,
     MONTH = 1 << KAP_PERIOD_MONTH,
     DAY = 1 << KAP_PERIOD_DAY,
+    SIZE_BYTES = 4,
     PARTS_MAX = 2 * KAP_LIMIT_CASE_REFERRALS, /* of a case of the mesh */
 };
 
@@ -128,7 +129,7 @@ int64_t kap_cell_start(kap_period_t period, kap_zone_t zone, int32_t at)
 }
 
 /* --- values: pairs (distance to the next figure, count), the first from -1; of a breakdown:
- * distance to the next value, bytes, pairs --- */
+ * distance to the next value, size, and its pairs or sketches --- */
 
 /* Reads the pairs of a vector. */
 typedef struct {
@@ -171,7 +172,7 @@ static int add_vector(kap_span_t bytes, kap_vector_t *to)
 }
 
 /* Takes the next value of a breakdown's row; *last is that of the one before, -1 at first. */
-static bool take_value(kap_span_t *rest, int32_t *last, kap_span_t *vector, int *rc)
+static bool take_value(kap_span_t *rest, int32_t *last, kap_span_t *bytes, int *rc)
 {
     uint64_t distance;
 
@@ -180,14 +181,14 @@ static bool take_value(kap_span_t *rest, int32_t *last, kap_span_t *vector, int 
         return false;
     *rc = KAP_E_CORRUPT;
     if (!kap_get_varint(rest, &distance) || distance == 0 || distance > UINT16_MAX ||
-        rest->size < 2 || (uint64_t)(*last + 1) + distance > UINT16_MAX + UINT64_C(1))
+        rest->size < SIZE_BYTES || *last + (int32_t)distance > UINT16_MAX)
         return false;
-    size_t size = kap_be_get_u16(rest->data);
-    if (size == 0 || size > rest->size - 2)
+    size_t size = kap_be_get_u32(rest->data);
+    if (size == 0 || size > rest->size - SIZE_BYTES)
         return false;
     *last += (int32_t)distance;
-    *vector = kap_span(rest->data + 2, size);
-    *rest = kap_span(rest->data + 2 + size, rest->size - 2 - size);
+    *bytes = kap_span(rest->data + SIZE_BYTES, size);
+    *rest = kap_span_sub(*rest, SIZE_BYTES + size, SIZE_MAX);
     *rc = KAP_OK;
     return true;
 }
@@ -203,6 +204,22 @@ int kap_cell_add(kap_span_t row, kap_breakdown_t breakdown, int32_t value, kap_v
     while (rc == KAP_OK && take_value(&row, &at, &vector, &rc)) {
         if (value < 0 || at == value)
             rc = add_vector(vector, to);
+    }
+    return rc;
+}
+
+int kap_cell_add_times(kap_span_t row, kap_breakdown_t breakdown, int32_t value, unsigned which,
+                       uint64_t counts[KAP_SKETCH_BUCKETS])
+{
+    kap_span_t sketch;
+    int32_t at = -1;
+    int rc = KAP_OK;
+
+    if (breakdown == KAP_BREAKDOWN_NONE)
+        return kap_sketch_add(row, which, counts);
+    while (rc == KAP_OK && take_value(&row, &at, &sketch, &rc)) {
+        if (value < 0 || at == value)
+            rc = kap_sketch_add(sketch, which, counts);
     }
     return rc;
 }
@@ -258,58 +275,119 @@ static int merge_vector(kap_span_t vector, const kap_cell_change_t *changes, siz
     return old.broken ? KAP_E_CORRUPT : out->err;
 }
 
-/* Appends one value of a breakdown's row, unless nothing is left of it. */
-static int merge_value(kap_span_t vector, const kap_cell_change_t *changes, size_t count,
-                       int32_t value, int32_t *last, kap_buf_t *out)
-{
-    size_t begun = out->size;
+/* Begins a value in a breakdown's row, and ends it: it is not there when nothing is left of it. */
+typedef struct {
+    int32_t last; /* the value before, -1 at first */
+    size_t begun, at;
+} values_t;
 
-    kap_put_varint(out, (uint64_t)(value - *last));
-    size_t at = out->size;
-    kap_buf_u16be(out, 0);
-    int rc = merge_vector(vector, changes, count, out);
-    if (rc != KAP_OK)
-        return rc;
-    if (out->size == at + 2) {
-        out->size = begun;
-        return KAP_OK;
-    }
-    kap_be_put_u16(out->data + at, (uint16_t)(out->size - at - 2));
-    *last = value;
-    return KAP_OK;
+static void begin_value(values_t *v, int32_t value, kap_buf_t *out)
+{
+    v->begun = out->size;
+    kap_put_varint(out, (uint64_t)(value - v->last));
+    v->at = out->size;
+    kap_buf_u32be(out, 0);
 }
 
-static int merge_values(kap_span_t row, const kap_cell_change_t *changes, size_t count,
-                        kap_buf_t *out)
+static void end_value(values_t *v, int32_t value, kap_buf_t *out)
 {
-    const kap_span_t nothing = {0};
-    kap_span_t vector = {0};
-    int32_t old = -1, last = -1;
-    int rc, merged = KAP_OK;
-    bool there = take_value(&row, &old, &vector, &rc);
-
-    for (size_t i = 0; merged == KAP_OK && (there || i < count);) {
-        int32_t value = there && (i == count || old <= changes[i].value) ? old : changes[i].value;
-        size_t end = i;
-        while (end < count && changes[end].value == value)
-            end++;
-        bool was = there && old == value;
-        merged = merge_value(was ? vector : nothing, changes + i, end - i, value, &last, out);
-        if (was)
-            there = take_value(&row, &old, &vector, &rc);
-        i = end;
+    if (out->err != KAP_OK)
+        return;
+    size_t size = out->size - v->at - SIZE_BYTES;
+    if (size == 0) {
+        out->size = v->begun;
+        return;
     }
-    return rc != KAP_OK ? rc : merged;
+    kap_be_put_u32(out->data + v->at, (uint32_t)size);
+    v->last = value;
+}
+
+/* The values of a row, and changes of values, side by side. */
+typedef struct {
+    kap_span_t rest, bytes; /* bytes: of `value` as it was, or empty */
+    int32_t old, value;
+    bool there;
+    int rc;
+} merging_t;
+
+static merging_t merging_of(kap_span_t row)
+{
+    merging_t m = {.rest = row, .old = -1};
+
+    m.there = take_value(&m.rest, &m.old, &m.bytes, &m.rc);
+    return m;
+}
+
+/* The bytes of the lowest value, which the caller's next change may have too; `next` is that one's,
+ * INT32_MAX: there is no more. False at the end. */
+static bool next_value(merging_t *m, int32_t next, kap_span_t *bytes)
+{
+    if (m->rc != KAP_OK || (!m->there && next == INT32_MAX))
+        return false;
+    m->value = m->there && m->old <= next ? m->old : next;
+    *bytes = kap_span(NULL, 0);
+    if (m->there && m->old == m->value) {
+        *bytes = m->bytes;
+        m->there = take_value(&m->rest, &m->old, &m->bytes, &m->rc);
+    }
+    return true;
 }
 
 int kap_cell_merge(kap_span_t row, kap_breakdown_t breakdown, kap_cell_change_t *changes,
                    size_t count, kap_buf_t *out)
 {
+    values_t values = {.last = -1};
+    kap_span_t bytes;
+    int rc = KAP_OK;
+
     if (count > 0)
         qsort(changes, count, sizeof *changes, by_place);
     if (breakdown == KAP_BREAKDOWN_NONE)
         return merge_vector(row, changes, count, out);
-    return merge_values(row, changes, count, out);
+    merging_t m = merging_of(row);
+    for (size_t i = 0, end; next_value(&m, i < count ? changes[i].value : INT32_MAX, &bytes);
+         i = end) {
+        for (end = i; end < count && changes[end].value == m.value;)
+            end++;
+        begin_value(&values, m.value, out);
+        rc = merge_vector(bytes, changes + i, end - i, out);
+        if (rc != KAP_OK)
+            return rc;
+        end_value(&values, m.value, out);
+    }
+    return m.rc != KAP_OK ? m.rc : out->err;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    const kap_sketch_change_t *x = a, *y = b;
+
+    return (x->value > y->value) - (x->value < y->value);
+}
+
+int kap_cell_merge_times(kap_span_t row, kap_breakdown_t breakdown, kap_sketch_change_t *changes,
+                         size_t count, kap_buf_t *out)
+{
+    values_t values = {.last = -1};
+    kap_span_t bytes;
+    int rc = KAP_OK;
+
+    if (breakdown == KAP_BREAKDOWN_NONE)
+        return kap_sketch_merge(row, changes, count, out);
+    if (count > 0)
+        qsort(changes, count, sizeof *changes, by_value);
+    merging_t m = merging_of(row);
+    for (size_t i = 0, end; next_value(&m, i < count ? changes[i].value : INT32_MAX, &bytes);
+         i = end) {
+        for (end = i; end < count && changes[end].value == m.value;)
+            end++;
+        begin_value(&values, m.value, out);
+        rc = kap_sketch_merge(bytes, changes + i, end - i, out);
+        if (rc != KAP_OK)
+            return rc;
+        end_value(&values, m.value, out);
+    }
+    return m.rc != KAP_OK ? m.rc : out->err;
 }
 
 /* --- where a fact counts --- */

@@ -13,6 +13,7 @@
 #include "clock.h"
 #include "fact.h"
 #include "path.h"
+#include "sketch.h"
 #include "span.h"
 
 /* Levels, and what (region, a, b) of a key mean. SENDS and GETS sum the edges of a member in one
@@ -72,7 +73,11 @@ typedef struct {
  */
 int kap_cell_add(kap_span_t row, kap_breakdown_t breakdown, int32_t value, kap_vector_t *to);
 
-/* Walks the values of a breakdown's row; begin with {row, -1}. False at its end, or *rc
+/* The same of a row of `sketches`: adds the counts of one sketch (kap_cell_which). */
+int kap_cell_add_times(kap_span_t row, kap_breakdown_t breakdown, int32_t value, unsigned which,
+                       uint64_t counts[KAP_SKETCH_BUCKETS]);
+
+/* Walks the values of a breakdown's row of `cells`; begin with {row, -1}. False at its end, or *rc
  * KAP_E_CORRUPT. */
 typedef struct {
     kap_span_t rest;
@@ -91,6 +96,10 @@ typedef struct {
  * is left. KAP_E_CORRUPT: the row cannot be read, or a count would fall below zero. */
 int kap_cell_merge(kap_span_t row, kap_breakdown_t breakdown, kap_cell_change_t *changes,
                    size_t count, kap_buf_t *out);
+
+/* The same for a row of `sketches`. */
+int kap_cell_merge_times(kap_span_t row, kap_breakdown_t breakdown, kap_sketch_change_t *changes,
+                         size_t count, kap_buf_t *out);
 
 /* --- where a fact counts --- */
 

@@ -190,7 +190,7 @@ static int add_time(gather_t *g, kap_arena_t *scratch, unsigned sketch, int64_t 
         g->cap = cap;
     }
     g->changes[g->count++] =
-        (kap_sketch_change_t){kap_sketch_place(sketch, kap_sketch_bucket(ms)), by};
+        (kap_sketch_change_t){.place = kap_sketch_place(sketch, kap_sketch_bucket(ms)), .by = by};
     return KAP_OK;
 }
 

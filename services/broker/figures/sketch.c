@@ -82,7 +82,8 @@ int kap_sketch_merge(kap_span_t row, kap_sketch_change_t *changes, size_t count,
     uint64_t last = 0;
     size_t i = 0;
 
-    qsort(changes, count, sizeof *changes, by_place);
+    if (count > 0)
+        qsort(changes, count, sizeof *changes, by_place);
     pairs_next(&old);
     while (old.there || i < count) {
         uint64_t place = old.there && (i == count || old.place <= changes[i].place)

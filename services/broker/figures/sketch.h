@@ -28,6 +28,7 @@ int64_t kap_sketch_value(uint32_t bucket);
 /* One change to a row. */
 typedef struct {
     uint16_t place; /* kap_sketch_place */
+    uint16_t value; /* the owner's (cell.h): whose sketch it is, where a row has one for each */
     int32_t by;
 } kap_sketch_change_t;
 

@@ -54,12 +54,14 @@ typedef struct {
 int kap_sum_time(kap_summer_t *summer, const kap_sum_query_t *query, kap_figure_time_t time,
                  bool elapsed, kap_sum_time_t *out);
 
-/* The median of Kaplan and Meier of the time to accept: who gave up is censored at that time, who
- * waits at `now`. *median_ms -1: less than half would be accepted so far. */
+/* The median of Kaplan and Meier (1958) of the time to accept, recipient's clock: the first time by
+ * which at most half would still wait. Who gave up is censored at that time, who waits at `now`;
+ * accepted by doing only: in nothing. Exact as kap_sum_time is. O(buckets + open). *median_ms -1:
+ * more than half would still wait. *waiting: the open ones. */
 int kap_sum_survival(kap_summer_t *summer, const kap_sum_query_t *query, bool elapsed, int64_t now,
-                     int64_t *median_ms, uint64_t *open);
+                     int64_t *median_ms, uint64_t *waiting);
 
-/* How often each number of CHAIN occurs: counts[1 .. max]. */
+/* How often each number of CHAIN occurs: added to counts[0 .. max]; longer ones to counts[max]. */
 int kap_sum_chains(kap_summer_t *summer, const kap_sum_query_t *query, uint64_t *counts,
                    uint32_t max);
 
@@ -74,8 +76,11 @@ typedef int (*kap_sum_value_fn)(void *arg, uint16_t value);
 int kap_sum_values(kap_summer_t *summer, const kap_sum_query_t *query, kap_breakdown_t breakdown,
                    kap_sum_value_fn fn, void *arg);
 
-/* Open referrals of the scope (table `open`). */
-typedef int (*kap_sum_open_fn)(void *arg, const kap_open_t *open);
-int kap_sum_open(kap_summer_t *summer, const kap_scope_t *scope, kap_sum_open_fn fn, void *arg);
+/* Open referrals (table `open`) of the query's scope, created in its window, of its breakdowns; of
+ * a member or an organisation by the side, CASES: at either end. Regions and organisations count
+ * where they belong today. In order of region, from, to, created; the row lends from the snapshot.
+ * Of an archive: none. O(open of the scope's regions). */
+typedef int (*kap_sum_open_fn)(void *arg, const kap_open_t *open, const kap_referral_row_t *row);
+int kap_sum_open(kap_summer_t *summer, const kap_sum_query_t *query, kap_sum_open_fn fn, void *arg);
 
 #endif

@@ -46,4 +46,11 @@ typedef int (*kap_sum_fact_fn)(void *arg, const kap_cohort_key_t *key, const kap
 int kap_sum_facts(kap_summer_t *summer, const kap_sum_query_t *query, kap_sum_fact_fn fn,
                   void *arg);
 
+/* Every case of the query's scope that began in the span, once: O(referrals created then in the
+ * mesh, or in the archive), and the rest of a window that the cells of cases leave. The path is
+ * lent for the call. */
+typedef int (*kap_sum_case_fn)(void *arg, const kap_path_t *path);
+int kap_sum_cases(kap_summer_t *summer, const kap_sum_query_t *query, kap_instants_t span,
+                  kap_sum_case_fn fn, void *arg);
+
 #endif

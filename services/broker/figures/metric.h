@@ -92,12 +92,25 @@ int kap_metric_by_find(kap_span_t wire);
 
 /* --- values: those of one scope over one window, as pairs of a MessagePack map --- */
 
+/* When the broker last heard of members' nodes, as far as it did since it started. */
+typedef struct {
+    kap_span_t member;
+    int64_t at;
+} kap_metric_heard_t;
+
+typedef struct {
+    int64_t now, since;              /* of the clock that heard; it listens since then */
+    const kap_metric_heard_t *heard; /* by member, as bytes */
+    uint32_t count;
+} kap_metric_seen_t;
+
 /* With what the figures are read: all of one snapshot. */
 typedef struct {
     kap_summer_t *summer;
     kap_txn_t *txn;
     const kap_directory_t *dir;
     kap_arena_t *arena;
+    const kap_metric_seen_t *seen; /* NULL: nobody listens */
 } kap_metric_at_t;
 
 /* A map that grows, and the numbers that stand beside it. */

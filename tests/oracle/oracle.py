@@ -1,0 +1,794 @@
+# SPDX-License-Identifier: MPL-2.0
+"""Every figure once more, from the exported log alone.
+
+This program is the second opinion on the broker's figures: plain Python, no library but the
+standard one, written from the definitions and not from the C code. It takes what the log says was
+accepted and refused, and trusts nothing else: it has its own calendar, its own view of what became
+of a referral, its own trees. It sums by walking through everything, so it is slow and easy to check.
+
+Read in this order: Calendar (working time), Referral (what its events make of it), Case (its tree),
+Log (the whole replay), facts (what is counted), Selection (scope and window), METRICS (the answers).
+
+Times are milliseconds since 1970 in UTC. A duration is a pair: working time, elapsed time.
+"""
+
+import bisect
+import datetime
+import functools
+import math
+import zoneinfo
+
+HOUR = 3_600_000
+DAY = 24 * HOUR
+WORKING_DAY = 8 * HOUR
+LOOP_LIMIT = 90 * DAY          # a loop closes within 90 days of its creation
+UNDELIVERED_LIMIT = 30 * DAY   # a referral that never arrives expires
+EXACT_MAX = 1000               # so many durations are answered exactly
+HELSINKI = zoneinfo.ZoneInfo("Europe/Helsinki")
+UTC = zoneinfo.ZoneInfo("UTC")
+ZONES = {"Europe/Helsinki": HELSINKI, "UTC": UTC}
+
+TERMINAL = {"completed", "declined", "redirected", "withdrawn", "voided"}
+RESULTS = ("company_founded", "funding_granted", "ownership_changed", "siting_decided",
+           "siting_lost", "recruited", "exported")
+
+
+# --- calendar ---
+
+@functools.lru_cache(maxsize=None)
+def day_start(zone, ordinal):
+    """First instant of a local day; neither zone changes its clocks at midnight."""
+    date = datetime.date.fromordinal(ordinal)
+    return int(datetime.datetime(date.year, date.month, date.day, tzinfo=zone).timestamp()) * 1000
+
+
+def day_of(zone, at):
+    """The local day an instant lies in, as its ordinal."""
+    return datetime.datetime.fromtimestamp(at // 1000, zone).toordinal()
+
+
+def ordinal_of(text):
+    return datetime.date.fromisoformat(text).toordinal()
+
+
+@functools.lru_cache(maxsize=None)
+def easter(year):
+    """Easter Sunday by Oudin's algorithm."""
+    century = year // 100
+    golden = year % 19
+    k = (century - 17) // 25
+    i = (century - century // 4 - (century - k) // 3 + 19 * golden + 15) % 30
+    i -= (i // 28) * (1 - (i // 28) * (29 // (i + 1)) * ((21 - golden) // 11))
+    j = (year + year // 4 + i + 2 - century + century // 4) % 7
+    step = i - j
+    month = 3 + (step + 40) // 44
+    return datetime.date(year, month, step + 28 - 31 * (month // 4)).toordinal()
+
+
+@functools.lru_cache(maxsize=None)
+def off_days(year):
+    """1 and 6 January, Good Friday, Easter Monday, 1 May, Ascension, Midsummer Eve, 6, 24, 25 and
+    26 December."""
+    fixed = [(1, 1), (1, 6), (5, 1), (12, 6), (12, 24), (12, 25), (12, 26)]
+    midsummer_eve = next(day for day in range(19, 26)
+                         if datetime.date(year, 6, day).weekday() == 4)
+    days = {datetime.date(year, month, day).toordinal() for month, day in fixed}
+    days |= {easter(year) - 2, easter(year) + 1, easter(year) + 39}
+    days.add(datetime.date(year, 6, midsummer_eve).toordinal())
+    return frozenset(days)
+
+
+@functools.lru_cache(maxsize=None)
+def is_working_day(ordinal):
+    date = datetime.date.fromordinal(ordinal)
+    return date.weekday() < 5 and ordinal not in off_days(date.year)
+
+
+FIRST_DAY = datetime.date(2000, 1, 1).toordinal()
+LAST_DAY = datetime.date(2045, 1, 1).toordinal()
+
+
+@functools.lru_cache(maxsize=None)
+def working_days_before():
+    """How many working days lie between FIRST_DAY and each day."""
+    sums = [0]
+    for day in range(FIRST_DAY, LAST_DAY):
+        sums.append(sums[-1] + is_working_day(day))
+    return sums
+
+
+class Calendar:
+    """Working time: Monday to Friday 08:00 to 16:00 in Helsinki without off days and without the
+    days that one member announced as closed."""
+
+    def __init__(self, closures=()):
+        self.closed = sorted({day for first, last in closures
+                              for day in range(ordinal_of(first), ordinal_of(last) + 1)})
+        self.closed_working = [day for day in self.closed if is_working_day(day)]
+
+    def is_working_day(self, day):
+        at = bisect.bisect_left(self.closed_working, day)
+        return is_working_day(day) and self.closed_working[at:at + 1] != [day]
+
+    def working_until(self, at):
+        """Working time from FIRST_DAY on until an instant."""
+        day = day_of(HELSINKI, at)
+        days = working_days_before()[day - FIRST_DAY] - bisect.bisect_left(self.closed_working, day)
+        spent = 0
+        if self.is_working_day(day):
+            opens, closes = opening(day)
+            spent = min(max(at - opens, 0), closes - opens)
+        return days * WORKING_DAY + spent
+
+    def working(self, begin, end):
+        return self.working_until(end) - self.working_until(begin) if end > begin else 0
+
+    def open_time(self, begin, end):
+        """All time but that of closed days."""
+        if end <= begin:
+            return 0
+        time = end - begin
+        for day in self.closed:
+            time -= max(0, min(end, day_start(HELSINKI, day + 1)) - max(begin, day_start(HELSINKI, day)))
+        return time
+
+    def add_working(self, begin, working):
+        """The first instant by which so much working time has passed."""
+        day = day_of(HELSINKI, begin)
+        while working > 0:
+            if self.is_working_day(day):
+                opens, closes = opening(day)
+                opens = max(opens, begin)
+                if closes - opens >= working:
+                    return opens + working
+                working -= max(0, closes - opens)
+            day += 1
+        return begin
+
+
+@functools.lru_cache(maxsize=None)
+def opening(day):
+    """08:00 and 16:00 of a local day; clocks change on Sundays, at night."""
+    date = datetime.date.fromordinal(day)
+    return tuple(int(datetime.datetime(date.year, date.month, date.day, hour,
+                                       tzinfo=HELSINKI).timestamp()) * 1000 for hour in (8, 16))
+
+
+EVERYBODYS = Calendar()
+
+
+# --- what became of a referral ---
+
+class Referral:
+    """One handover, as its accepted events made it. Times that are not there are None."""
+
+    def __init__(self, event, log):
+        data = event["data"]
+        self.log = log
+        self.id, self.scope = data["referral"], log.scope_of(event)
+        self.region, self.sender, self.recipient = data["region"], data["from"], data["to"]
+        self.case, self.parent = data["case"], data.get("parent")
+        self.kind, self.service = data["kind"], data["service"]
+        self.segment, self.origin = data["segment"], data.get("origin")
+        self.warm, self.expected = data.get("warm", False), data.get("return_expected", False)
+        self.meeting = data.get("meeting")
+        self.seq, self.commit = event["seq"], event["at"]
+        self.created = min(event["time"], event["at"])
+        self.directory = log.directory
+        self.archive = self.scope is not None
+        self.external = self.recipient.startswith("external:")
+        ends = [log.directory.organisation(member) for member in (self.sender, self.recipient)]
+        self.internal = not self.archive and ends[0] == ends[1] != ""
+        self.state = "created"
+        self.delivered = self.accepted = self.contacted = self.ended = self.answered = None
+        self.implied, self.clamped = set(), False
+        self.late = self.contact_late = self.backed_out = False
+        self.withdraw_requested = self.came = self.did_not_come = False
+        self.outcome = self.detail = self.next = None
+        self.results, self.feedback = (), None
+        self.attempts = self.late_reports = 0
+        self.holds = []               # [begin, end]; the last may still have no end
+        self.limit = self.due = None  # which limit runs, and until when
+        self.limit_from = None
+        self.to_accept = self.to_contact = self.to_complete = self.to_give_up = None
+        self.root_created = log.case_of(self).started()
+        if self.parent is None and (self.root_created is None or self.created < self.root_created):
+            self.root_created = self.created
+        self.last_event = self.created
+        self.answer_days = log.target_days(data, event["at"], "answer")
+        self.contact_days = log.target_days(data, event["at"], "contact")
+        if self.has_limits():
+            self.limit, self.due = "delivery", self.commit + UNDELIVERED_LIMIT
+
+    def is_transfer(self):
+        """What most figures count: a transfer to a member of another organisation."""
+        return (self.kind == "transfer" and self.state != "voided" and not self.internal
+                and not self.external)
+
+    def has_limits(self):
+        return self.kind == "transfer" and not self.external and not self.archive
+
+    def is_ended(self):
+        return self.state in TERMINAL
+
+    # clocks
+
+    def calendar(self):
+        return self.log.directory.calendar(None if self.archive else self.recipient)
+
+    def on_hold(self):
+        return bool(self.holds) and self.holds[-1][1] is None
+
+    def recipients_time(self, begin, end):
+        """The recipient's clock between two instants: holds and closures cut out; 0 backwards."""
+        if end <= begin:
+            return (0, 0)
+        calendar = self.calendar()
+        working, elapsed = calendar.working(begin, end), calendar.open_time(begin, end)
+        for first, last in merged(self.holds, end):
+            first, last = max(first, begin), min(last, end)
+            working -= calendar.working(first, last)
+            elapsed -= calendar.open_time(first, last)
+        return (working, elapsed)
+
+    def clocked(self, begin, end):
+        self.clamped |= end < begin
+        return self.recipients_time(begin, end)
+
+    # limits
+
+    def start_limit(self, limit, at):
+        if self.has_limits():
+            self.limit, self.limit_from = limit, at
+            self.set_due()
+
+    def set_due(self):
+        """When the running limit is over: its working days since it started, holds cut out."""
+        days = self.contact_days if self.limit == "contact" else self.answer_days
+        left, at, calendar = days * WORKING_DAY, self.limit_from, self.calendar()
+        for first, last in merged([hold for hold in self.holds if hold[1] is not None], None):
+            before = calendar.working(at, first)
+            if before >= left:
+                break
+            left, at = left - before, max(at, last)
+        self.due = calendar.add_working(at, left)
+
+    def judge_lateness(self, time):
+        if self.limit is None or time <= self.due:
+            return
+        if self.on_hold() and self.due >= self.holds[-1][0]:
+            return
+        if self.limit == "contact":
+            self.contact_late = True
+        else:
+            self.late = True
+
+    # milestones
+
+    def reach_delivered(self, time, implied=False):
+        self.delivered = time
+        if implied:
+            self.implied.add("delivered")
+
+    def reach_accepted(self, time, implied=False):
+        self.accepted = time
+        if implied:
+            self.implied.add("accepted")
+            return
+        if "delivered" not in self.implied:
+            self.to_accept = self.clocked(self.delivered, time)
+        if self.root_created is not None and time < self.root_created:
+            self.clamped = True
+
+    def reach_contact(self, time, implied=False):
+        self.contacted = time
+        if implied:
+            self.implied.add("contact")
+        elif "delivered" not in self.implied:
+            self.to_contact = self.clocked(self.delivered, time)
+
+    def imply(self, time, *milestones):
+        for milestone in milestones:
+            if milestone == "delivered" and self.delivered is None:
+                self.reach_delivered(time, True)
+            if milestone == "accepted" and self.accepted is None:
+                self.reach_accepted(time, True)
+            if milestone == "contact" and self.contacted is None:
+                self.reach_contact(time, True)
+
+    def end(self, state, time):
+        self.state, self.ended, self.limit = state, time, None
+        if self.on_hold():
+            self.holds[-1][1] = time
+
+    def give_up(self, state, time):
+        """Ended by somebody who never accepted: the waiting stops, censored."""
+        self.end(state, time)
+        if self.accepted is None and self.delivered is not None and "delivered" not in self.implied:
+            self.to_give_up = self.clocked(self.delivered, time)
+
+    # events
+
+    def apply(self, event):
+        """One accepted event. A time after the commit counts as the commit."""
+        name = event["type"].split(".")[2]
+        time = min(event["time"], event["at"])
+        recorded = min(event.get("recorded") or event["time"], event["at"])
+        if not self.archive and recorded - time > DAY:
+            self.late_reports += 1
+        data = event["data"]
+        self.last_event = max(self.last_event, time)
+        getattr(self, "on_" + name)(event, time, data)
+        if name in ("accepted", "completed") and "segment" in data:
+            self.segment = data["segment"]
+
+    def on_created(self, event, time, data):
+        pass
+
+    def on_delivered(self, event, time, data):
+        self.reach_delivered(time)
+        self.state = "delivered"
+        self.start_limit("answer", event["at"])
+
+    def on_accepted(self, event, time, data):
+        self.judge_lateness(time)
+        self.imply(time, "delivered")
+        self.reach_accepted(time)
+        self.state = "accepted"
+        self.start_limit("contact", event["at"])
+
+    def turn_away(self, state, time):
+        self.judge_lateness(time)
+        self.imply(time, "delivered")
+        self.backed_out = self.accepted is not None
+        self.give_up(state, time)
+
+    def on_declined(self, event, time, data):
+        self.turn_away("declined", time)
+
+    def on_redirected(self, event, time, data):
+        self.next = data["next"]
+        self.turn_away("redirected", time)
+
+    def on_contacted(self, event, time, data):
+        self.attempts += 1
+        if data["result"] != "reached":
+            return
+        self.judge_lateness(time)
+        self.imply(time, "delivered", "accepted")
+        if self.contacted is None:
+            self.reach_contact(time)
+        self.state, self.limit = "in_contact", None
+
+    def on_came(self, event, time, data):
+        self.imply(time, "delivered")
+        self.came = True
+        self.end("completed", time)
+
+    def on_did_not_come(self, event, time, data):
+        self.did_not_come = True
+
+    def on_completed(self, event, time, data):
+        self.judge_lateness(time)
+        self.outcome, self.detail = data["outcome"], data.get("detail")
+        self.results = tuple(data.get("results", ()))
+        self.imply(time, "delivered", "accepted")
+        if self.detail != "no_contact":
+            self.imply(time, "contact")
+        self.end("completed", time)
+        if "accepted" not in self.implied:
+            self.to_complete = self.clocked(self.accepted, time)
+
+    def on_withdrawn(self, event, time, data):
+        confirms = self.withdraw_requested and self.log.is_recipient(event, self)
+        if self.state == "in_contact" and not confirms:
+            self.withdraw_requested = True
+        else:
+            self.give_up("withdrawn", time)
+
+    def on_held(self, event, time, data):
+        if not self.on_hold():
+            self.holds.append([time if self.delivered is None else max(time, self.delivered), None])
+
+    def on_resumed(self, event, time, data):
+        if self.on_hold():
+            self.holds[-1][1] = max(time, self.holds[-1][0])
+            if self.limit is not None:
+                self.set_due()
+
+    def on_noted(self, event, time, data):
+        pass
+
+    def on_shared(self, event, time, data):
+        pass
+
+    def on_answer_received(self, event, time, data):
+        self.answered = time
+
+    def on_expired(self, event, time, data):
+        self.log.check(self.due == data["deadline_at"], f"{self.id} expires at {data['deadline_at']}, "
+                       f"its limit is {self.due}")
+        self.state = "expired"
+
+    def on_consent_withdrawn(self, event, time, data):
+        if not self.is_ended():
+            self.give_up("withdrawn", time)
+
+    def on_feedback_given(self, event, time, data):
+        self.feedback = (data["scale"], data["score"])
+
+    def on_voided(self, event, time, data):
+        self.end("voided", time)
+
+
+def merged(intervals, open_end):
+    """Intervals in order, those that overlap made one; without an end they last until `open_end`."""
+    out = []
+    for begin, end in sorted((begin, open_end if end is None else end) for begin, end in intervals):
+        if out and begin <= out[-1][1]:
+            out[-1][1] = max(out[-1][1], end)
+        else:
+            out.append([begin, end])
+    return out
+
+
+# --- the tree of a case ---
+
+class Case:
+    """All referrals of one customer's matter. A voided one is cut out: its children hang on its
+    parent."""
+
+    def __init__(self):
+        self.referrals = []
+
+    def unvoided(self):
+        return [r for r in self.referrals if r.state != "voided"]
+
+    def parent(self, referral):
+        by_id = {r.id: r for r in self.referrals}
+        parent = by_id.get(referral.parent)
+        while parent is not None and parent.state == "voided":
+            parent = by_id.get(parent.parent)
+        return parent
+
+    def ancestors(self, referral):
+        parent = self.parent(referral)
+        while parent is not None:
+            yield parent
+            parent = self.parent(parent)
+
+    def started(self):
+        """Created of the earliest unvoided root."""
+        return min((r.created for r in self.unvoided() if self.parent(r) is None), default=None)
+
+    def chain(self):
+        """Referrals on the longest path."""
+        return max((1 + sum(1 for _ in self.ancestors(r)) for r in self.unvoided()), default=0)
+
+    def first_accept(self):
+        """The referral that was accepted first, in words or by doing; by time, then by order."""
+        accepted = [r for r in self.unvoided() if r.accepted is not None]
+        return min(accepted, key=lambda r: r.accepted, default=None)
+
+    def is_return(self, r):
+        """Delivered back to where its delivered parent came from."""
+        parent = self.parent(r)
+        return (parent is not None and r.state != "voided" and r.delivered is not None
+                and parent.delivered is not None and r.recipient == parent.sender)
+
+    def is_ping_pong(self, r):
+        return self.is_return(r) and not self.parent(r).expected
+
+    def is_loop(self, r):
+        """Delivered back to who had the customer more than one step before."""
+        before = [p.sender for p in self.ancestors(r)]
+        return r.delivered is not None and r.recipient in before and before[0] != r.recipient
+
+    def transfers(self):
+        return [r for r in self.referrals if r.is_transfer()]
+
+
+# --- the directory ---
+
+class Directory:
+    def __init__(self, text):
+        self.members = {member["id"]: member for member in text["members"]}
+        self.regions = {region["id"]: region for region in text["regions"]}
+        self.calendars = {}
+
+    def organisation(self, member):
+        return self.members.get(member, {}).get("organisation", "")
+
+    def area(self, region):
+        return self.regions.get(region, {}).get("area", "")
+
+    def setting(self, region, name, otherwise):
+        return self.regions.get(region, {}).get("settings", {}).get(name, otherwise)
+
+    def calendar(self, member):
+        if member not in self.calendars:
+            closures = self.members.get(member, {}).get("closures", [])
+            self.calendars[member] = Calendar([(c["from"], c["to"]) for c in closures])
+        return self.calendars[member]
+
+    def acts_in(self, member, region):
+        return region in self.members.get(member, {}).get("regions", [])
+
+
+# --- the replay ---
+
+TALLY_KEY = ("region", "from", "to", "kind", "service", "segment", "period")
+TARGET_KEY = ("region", "target", "from", "to", "service", "forum", "year")
+# From the most particular target to the most general.
+TARGET_ORDER = (("from", "to", "service"), ("from", "to"), ("to", "service"), ("to",), ("service",), ())
+
+
+class Log:
+    """The log up to a position, applied."""
+
+    def __init__(self, events, directories, until=None):
+        self.directories = [(row["from"], Directory(row["directory"])) for row in directories]
+        self.directory = None
+        self.referrals, self.cases = {}, {}
+        self.tallies, self.targets, self.agreements = {}, {}, {}
+        self.archives = {}   # source -> name
+        self.refused = []    # (member, time)
+        self.others = []     # accepted events of meetings and the follow-up model
+        self.spoken = {}     # member -> time of its last event
+        self.wrong = []      # what the log itself contradicts
+        self.seq = self.time = 0
+        for event in events:
+            if until is not None and event["seq"] > until:
+                break
+            self.enter(event)
+
+    def check(self, holds, what):
+        if not holds:
+            self.wrong.append(what)
+
+    def enter(self, event):
+        self.seq, self.time = event["seq"], event["at"]
+        while self.directories and self.directories[0][0] <= self.seq:
+            self.directory = self.directories.pop(0)[1]
+        member = event["source"].split("/")[0]
+        if event["verdict"] == "refused":
+            self.refused.append((member, event["at"]))
+            return
+        if event["verdict"] != "accepted":
+            return
+        family, name = event["type"].split(".")[1:3]
+        if family == "referral":
+            self.enter_referral(event, name)
+        elif family == "handover":
+            self.enter_tally(event)
+        elif event["type"] == "kapula.archive.opened.v1":
+            self.archives[event["source"]] = event["data"]["region"]
+        elif event["type"] == "kapula.target.set.v1":
+            self.targets[tuple(event["data"].get(f) for f in TARGET_KEY)] = event["data"]
+            self.others.append(event)
+        else:
+            self.others.append(event)
+
+    def scope_of(self, event):
+        """The archive whose ids an event speaks of; None: the mesh."""
+        return self.archives.get(event["source"])
+
+    def case_of(self, referral):
+        return self.cases.setdefault((referral.scope, referral.case), Case())
+
+    def enter_referral(self, event, name):
+        key = (self.scope_of(event), event["data"]["referral"])
+        if name == "created":
+            referral = self.referrals[key] = Referral(event, self)
+            self.case_of(referral).referrals.append(referral)
+        self.referrals[key].apply(event)
+
+    def enter_tally(self, event):
+        data = event["data"]
+        key = tuple(data.get(field) for field in TALLY_KEY)
+        period = (data["period"] + "-01-01")[:10] if len(data["period"]) == 4 else \
+            (data["period"] + "-01")[:10]
+        self.tallies[key] = {**data, "at": day_start(HELSINKI, ordinal_of(period)),
+                             "directory": self.directory, "seq": event["seq"]}
+
+    def is_recipient(self, event, referral):
+        """Is it the recipient who says it, or one who speaks for everybody there?"""
+        member = event["source"].split("/")[0]
+        roles = self.directory.members.get(member, {}).get("roles", [])
+        return member == referral.recipient or referral.archive or \
+            "speaker:" + referral.region in roles
+
+    def target_days(self, data, now, target):
+        """The target in force: the most particular that was set, else the region's."""
+        for fields in TARGET_ORDER:
+            key = tuple({"region": data["region"], "target": target}.get(f) or
+                        (data.get(f) if f in fields else None) for f in TARGET_KEY)
+            row = self.targets.get(key)
+            if row is not None and holds_at(row, now) and row.get("days", 0) > 0:
+                return row["days"]
+        return self.directory.setting(data["region"], target + "_days", 10)
+
+
+def holds_at(row, now):
+    """Is what was set valid, by its days?"""
+    day = day_of(HELSINKI, now)
+    return ("valid_from" not in row or ordinal_of(row["valid_from"]) <= day) and \
+        ("valid_to" not in row or day <= ordinal_of(row["valid_to"]))
+
+
+# --- facts: what one referral counts, what one case counts ---
+
+class Fact:
+    """Counts of one referral or tally, where it stands and when it counts."""
+
+    def __init__(self, region, sender, recipient, area, at, utc):
+        self.region, self.sender, self.recipient = region, sender, recipient
+        self.area, self.at, self.utc = area, at, utc
+        self.counts, self.times, self.flows = {}, {}, {}
+        self.service = self.segment = self.origin = None
+        self.warm = False
+        self.referral = None
+
+
+def facts_of(log):
+    """Facts of every referral and tally."""
+    facts = []
+    for case in log.cases.values():
+        first = case.first_accept()
+        for referral in case.unvoided():
+            facts.append(fact_of(referral, case, first))
+    for tally in log.tallies.values():
+        fact = Fact(tally["region"], tally["from"], tally["to"],
+                    area_of(tally["directory"], tally["region"], False), tally["at"], False)
+        fact.service, fact.segment = tally.get("service"), tally.get("segment")
+        fact.counts = {"reported": tally["count"]}
+        facts.append(fact)
+    return facts
+
+
+def area_of(directory, region, archive):
+    """Archives and bench regions lie in no area."""
+    return "" if archive else directory.area(region)
+
+
+def fact_of(r, case, first):
+    fact = Fact(r.region, r.sender, r.recipient, area_of(r.directory, r.region, r.archive),
+                r.created, r.archive)
+    fact.referral = r
+    fact.service, fact.segment, fact.origin, fact.warm = r.service, r.segment, r.origin, r.warm
+    count_shape(fact, r, case)
+    if r.feedback is not None and r.feedback[0] in (4, 5):
+        fact.counts[f"feedback_{r.feedback[0]}"] = 1
+        fact.counts[f"feedback_{r.feedback[0]}_sum"] = r.feedback[1]
+    if r.internal:
+        fact.counts["internal"] = 1
+    elif r.external:
+        fact.counts["reported"] = 1
+    elif r.kind == "guidance":
+        fact.counts["guidance"] = 1
+        fact.counts["came"], fact.counts["did_not_come"] = int(r.came), int(r.did_not_come)
+    elif r.kind == "lead":
+        fact.counts["leads"] = 1
+    else:
+        count_transfer(fact, r)
+        time_transfer(fact, r, case, first)
+    return fact
+
+
+def count_shape(fact, r, case):
+    """Returns are counted at the referral that came back, whatever its kind."""
+    if case.is_return(r):
+        begin, end = case.parent(r).created, r.delivered
+        fact.counts["returns"] = 1
+        fact.counts["ping_pongs"] = int(case.is_ping_pong(r))
+        fact.times["got_back"] = customers_time(begin, end)
+    fact.counts["loops"] = int(case.is_loop(r))
+
+
+def customers_time(begin, end):
+    """The customer's clock knows neither holds nor closures."""
+    return (EVERYBODYS.working(begin, end), end - begin) if end > begin else (0, 0)
+
+
+def is_closable(r):
+    return r.state not in ("withdrawn", "redirected")
+
+
+def is_loop_closed(r):
+    return (is_closable(r) and r.is_ended() and r.answered is not None
+            and r.answered - r.created <= LOOP_LIMIT)
+
+
+def count_transfer(fact, r):
+    accepted, ended = r.accepted is not None, r.is_ended()
+    overdue = r.state == "expired" and r.delivered is not None and not accepted
+    answered = accepted or r.state in ("declined", "redirected", "completed")
+    missed = r.delivered is not None and (answered and r.late or overdue)
+    contact_missed = accepted and (r.contact_late or r.state == "expired")
+    counts = {
+        "referrals": True, "accepted": accepted, "pending": not accepted and not ended,
+        "declined": r.state == "declined", "redirected": r.state == "redirected",
+        "completed": r.state == "completed", "withdrawn": r.state == "withdrawn",
+        "expired": r.state == "expired",
+        "undelivered": r.delivered is None and not ended,
+        "delivered": r.delivered is not None,
+        "backed_out": r.backed_out, "late": r.late, "implied": "accepted" in r.implied,
+        "turned_down": r.state in ("declined", "redirected") and not accepted,
+        "overdue": overdue, "withdrawn_early": r.state == "withdrawn" and not accepted,
+        "expected_back": r.expected,
+        "contacted": r.contacted is not None and "contact" not in r.implied,
+        "attempts": r.attempts, "reported_late": r.late_reports,
+        "closable": is_closable(r), "loop_closed": is_loop_closed(r),
+        "unknown_outcome": r.state == "completed" and (r.outcome is None or r.detail == "unknown"),
+        "target_missed": missed,
+        "target_met": r.delivered is not None and answered and not r.late,
+        "contact_missed": contact_missed,
+        "contact_met": accepted and not contact_missed and
+        (r.contacted is not None or r.state == "completed"),
+        "in_meeting": r.meeting is not None,
+        "clamped": r.clamped,
+    }
+    for outcome in ("handled", "not_handled", "passed_on"):
+        counts[outcome] = r.state == "completed" and r.outcome == outcome
+    for result in RESULTS:
+        counts[result] = r.state == "completed" and result in r.results
+    for name, count in counts.items():
+        fact.counts[name] = fact.counts.get(name, 0) + int(count)
+    count_flows(fact, r)
+
+
+def count_flows(fact, r):
+    """Said, not implied, and when."""
+    if r.delivered is not None and "delivered" not in r.implied:
+        fact.flows["flow_delivered"] = r.delivered
+    if r.accepted is not None and "accepted" not in r.implied:
+        fact.flows["flow_accepted"] = r.accepted
+    if r.contacted is not None and "contact" not in r.implied:
+        fact.flows["flow_contacted"] = r.contacted
+    ends = {"completed": "flow_completed", "declined": "flow_turned_away",
+            "redirected": "flow_turned_away", "withdrawn": "flow_withdrawn"}
+    if r.state in ends:
+        fact.flows[ends[r.state]] = r.ended
+
+
+def time_transfer(fact, r, case, first):
+    times = {"accept": r.to_accept, "contact": r.to_contact, "complete": r.to_complete,
+             "given_up": r.to_give_up}
+    if first is r and "accepted" not in r.implied:
+        times["accept_customer"] = customers_time(case.started(), r.accepted)
+    fact.times.update({name: time for name, time in times.items() if time is not None})
+
+
+class CaseFact:
+    """What one case counts, and whom it touches."""
+
+    def __init__(self, case):
+        members = case.unvoided()
+        self.at, self.utc = case.started(), members[0].archive
+        self.chain = case.chain()
+        self.parts = {}    # (region, member) -> (area, organisation), as of its first referral there
+        for r in members:
+            for member in (r.sender, r.recipient):
+                if not member.startswith("external:"):
+                    area = area_of(r.directory, r.region, r.archive)
+                    organisation = "" if r.archive else r.directory.organisation(member)
+                    self.parts.setdefault((r.region, member), (area, organisation))
+        self.counts, self.complete = self.count(case, members), None
+        if self.counts["cases_closed"]:
+            self.complete = customers_time(self.at, max(r.ended for r in case.transfers()))
+
+    @staticmethod
+    def count(case, members):
+        transfers = case.transfers()
+        closed = bool(transfers) and all(r.is_ended() for r in transfers)
+        closable = [r for r in transfers if is_closable(r)]
+        last = max(transfers, key=lambda r: (r.ended, r.seq)) if closed else None
+        return {
+            "cases": 1,
+            "cases_delivered": int(any(r.delivered is not None for r in members)),
+            "cases_ping_pong": int(any(case.is_ping_pong(r) for r in members)),
+            "cases_closed": int(closed),
+            "cases_served": int(closed and last.state == "completed" and last.outcome == "handled"),
+            "cases_closable": int(bool(closable)),
+            "cases_loop_closed": int(bool(closable) and all(map(is_loop_closed, closable))),
+        }

@@ -339,6 +339,19 @@ static void case_created(judging_t *g, kap_case_object_t *c, kap_referral_object
     }
 }
 
+/* Is it accepted before all others of its case? At the same time: the one that was created first,
+ * as after a recount of the case. */
+static bool accepts_first(judging_t *g, const kap_case_object_t *c, const kap_referral_object_t *r)
+{
+    if (c->row.first_accepted.size == 0 || r->row.r.accepted_at < c->row.first_accepted_at)
+        return true;
+    if (r->row.r.accepted_at > c->row.first_accepted_at)
+        return false;
+    const kap_referral_object_t *first =
+        kap_book_referral(g->j->book, g->j->scope, c->row.first_accepted);
+    return first != NULL && r->row.created_seq < first->row.created_seq;
+}
+
 static void update_case(judging_t *g, kap_referral_object_t *r, const kap_effects_t *fx)
 {
     bool creates = g->ev->type == KAP_EV_REFERRAL_CREATED;
@@ -351,8 +364,7 @@ static void update_case(judging_t *g, kap_referral_object_t *r, const kap_effect
         return;
     if (creates)
         case_created(g, c, r);
-    bool first = accepts && (c->row.first_accepted.size == 0 ||
-                             r->row.r.accepted_at < c->row.first_accepted_at);
+    bool first = accepts && accepts_first(g, c, r);
     if (!first && !fx->cut_out)
         return;
     kap_book_touch(g->j->book, &c->o);

@@ -200,7 +200,7 @@ int kap_rows_referral(kap_txn_t *txn, uint32_t scope, kap_span_t id, kap_referra
 typedef struct {
     int64_t started_at;        /* created of its earliest root; KAP_REFERRAL_NO_TIME: none */
     int64_t first_accepted_at; /* by the machine's time, implied ones too; NO_TIME: none yet */
-    kap_span_t first_accepted; /* that referral */
+    kap_span_t first_accepted; /* that referral; of several the one created first */
     uint32_t count;            /* referrals */
     kap_span_t ids;            /* each with its length in front (kap_get_text) */
 } kap_case_row_t;

@@ -526,6 +526,12 @@ def lines(steps):
     return out
 
 
+def last_batch(steps):
+    """What is over is said to be over, and the figures stand at the head."""
+    at = max([step[1] for step in steps if step[0] == "batch"], default=0)
+    return {"at": at, "jobs": [], "expire": True, "figures": True}
+
+
 def numbered(step, last):
     source, events = step[1], flat(step[2])
     job = []

@@ -439,16 +439,15 @@ class Case:
     parent."""
 
     def __init__(self):
-        self.referrals = []
+        self.by_id = {}    # in the order of the log
 
     def unvoided(self):
-        return [r for r in self.referrals if r.state != "voided"]
+        return [r for r in self.by_id.values() if r.state != "voided"]
 
     def parent(self, referral):
-        by_id = {r.id: r for r in self.referrals}
-        parent = by_id.get(referral.parent)
+        parent = self.by_id.get(referral.parent)
         while parent is not None and parent.state == "voided":
-            parent = by_id.get(parent.parent)
+            parent = self.by_id.get(parent.parent)
         return parent
 
     def ancestors(self, referral):
@@ -485,7 +484,7 @@ class Case:
         return r.delivered is not None and r.recipient in before and before[0] != r.recipient
 
     def transfers(self):
-        return [r for r in self.referrals if r.is_transfer()]
+        return [r for r in self.by_id.values() if r.is_transfer()]
 
 
 # --- the directory ---
@@ -580,7 +579,7 @@ class Log:
         key = (self.scope_of(event), event["data"]["referral"])
         if name == "created":
             referral = self.referrals[key] = Referral(event, self)
-            self.case_of(referral).referrals.append(referral)
+            self.case_of(referral).by_id[referral.id] = referral
         self.referrals[key].apply(event)
 
     def enter_tally(self, event):
@@ -642,7 +641,8 @@ def facts_of(log):
                     area_of(tally["directory"], tally["region"], False), tally["at"], False)
         fact.service, fact.segment = tally.get("service"), tally.get("segment")
         fact.counts = {"reported": tally["count"]}
-        facts.append(fact)
+        if tally["count"] > 0:    # a count of 0 takes an earlier one back
+            facts.append(fact)
     return facts
 
 
@@ -681,6 +681,7 @@ def count_shape(fact, r, case):
         begin, end = case.parent(r).created, r.delivered
         fact.counts["returns"] = 1
         fact.counts["ping_pongs"] = int(case.is_ping_pong(r))
+        fact.counts["clamped"] = int(end < begin)
         fact.times["got_back"] = customers_time(begin, end)
     fact.counts["loops"] = int(case.is_loop(r))
 
@@ -732,8 +733,8 @@ def count_transfer(fact, r):
         counts[outcome] = r.state == "completed" and r.outcome == outcome
     for result in RESULTS:
         counts[result] = r.state == "completed" and result in r.results
-    for name, count in counts.items():
-        fact.counts[name] = fact.counts.get(name, 0) + int(count)
+    counts["clamped"] |= bool(fact.counts.get("clamped"))
+    fact.counts.update({name: int(count) for name, count in counts.items()})
     count_flows(fact, r)
 
 
@@ -792,3 +793,288 @@ class CaseFact:
             "cases_closable": int(bool(closable)),
             "cases_loop_closed": int(bool(closable) and all(map(is_loop_closed, closable))),
         }
+
+
+# --- what is asked: scope, window, side ---
+
+SIDES = {"acceptance": "gets", "time-to-accept": "gets", "time-to-contact": "gets",
+         "time-to-complete": "gets", "targets": "gets", "orphans": "gets", "data-quality": "gets",
+         "matrix": "sends", "loop-closed": "sends", "reciprocity": "sends",
+         "silent-edges": "sends", "concentration": "sends",
+         "served": "cases", "ping-pong": "cases", "working-together": "cases",
+         "chain-length": "cases", "meetings": "cases", "follow-up": "cases"}
+BREAKDOWNS = ("service", "segment", "warm", "origin")
+
+
+class Question:
+    """A question as it is sent: {metric, region | area | nation | organisation, member?, edge?,
+    from?, to? | month? | year?, zone?, kind?, by?, where?, clock?, time?}."""
+
+    def __init__(self, asked, figures):
+        self.asked, self.figures = asked, figures
+        self.metric = asked["metric"]
+        self.side = SIDES[self.metric]
+        self.utc = asked.get("region") in figures.log.archives.values()
+        self.zone = ZONES[asked.get("zone", "UTC" if self.utc else "Europe/Helsinki")]
+        self.begin, self.end = self.window()
+        self.where = dict(asked.get("where", {}))
+        self.elapsed = asked.get("time", "elapsed" if self.utc else "working") == "elapsed"
+        self.kind = asked.get("kind", "now" if self.metric == "orphans" else "cohort")
+
+    def window(self):
+        """[begin, end), None where it is open."""
+        asked = self.asked
+        if "year" in asked:
+            days = [f"{int(asked['year']) + k}-01-01" for k in (0, 1)]
+        elif "month" in asked:
+            year, month = map(int, asked["month"].split("-"))
+            days = [f"{y}-{m:02d}-01" for y, m in ((year, month), (year + month // 12, month % 12 + 1))]
+        else:
+            days = [asked.get("from"), asked.get("to")]
+        return tuple(None if day is None else day_start(self.zone, ordinal_of(day)) for day in days)
+
+    def is_in_window(self, at):
+        return (self.begin is None or at >= self.begin) and (self.end is None or at < self.end)
+
+    def narrowed(self, **more):
+        return Question({**self.asked, **more}, self.figures)
+
+    # referrals
+
+    def sides(self, fact):
+        return fact.sender if self.side == "sends" else fact.recipient
+
+    def is_of(self, fact):
+        """Does a referral belong to the scope?"""
+        asked = self.asked
+        if "region" in asked and fact.region != asked["region"]:
+            return False
+        if "edge" in asked and [fact.sender, fact.recipient] != list(asked["edge"]):
+            return False
+        if "member" in asked and self.sides(fact) != asked["member"]:
+            return False
+        if "region" in asked:
+            return True
+        if "area" in asked:
+            return fact.area == asked["area"] != ""
+        if asked.get("nation"):
+            return fact.area != ""
+        if "organisation" in asked:
+            return not fact.utc and \
+                self.figures.log.directory.organisation(self.sides(fact)) == asked["organisation"]
+        return not fact.utc
+
+    def fits(self, fact):
+        return all((getattr(fact, name) or "unknown") == value if name != "warm" else
+                   fact.warm == (value in (True, "true")) for name, value in self.where.items())
+
+    @functools.cached_property
+    def scope(self):
+        """All referrals of the scope, whenever they were created."""
+        return [f for f in self.figures.facts if self.is_of(f) and self.fits(f)]
+
+    @functools.cached_property
+    def cohort(self):
+        return [f for f in self.scope if self.is_in_window(f.at)]
+
+    def sum(self, *names):
+        return sum(f.counts.get(name, 0) for f in self.cohort for name in names)
+
+    def flow(self, name):
+        return sum(name in f.flows and self.is_in_window(f.flows[name]) for f in self.scope)
+
+    # cases
+
+    def is_case_of(self, case):
+        """Does a case touch the scope, with any of its referrals?"""
+        asked, parts = self.asked, case.parts
+        if "edge" in asked:
+            return all((asked["region"], member) in parts for member in asked["edge"])
+        if "member" in asked and "region" in asked:
+            return (asked["region"], asked["member"]) in parts
+        if "member" in asked:
+            return not case.utc and any(member == asked["member"] for _, member in parts)
+        if "region" in asked:
+            return any(region == asked["region"] for region, _ in parts)
+        if "area" in asked:
+            return any(area == asked["area"] != "" for area, _ in parts.values())
+        if "organisation" in asked:
+            return any(organisation == asked["organisation"] for _, organisation in parts.values())
+        return any(area for area, _ in parts.values())
+
+    @functools.cached_property
+    def cases(self):
+        """Cases of the scope that began in the window. They are broken down by nothing."""
+        if self.where:
+            return []
+        return [c for c in self.figures.cases if self.is_case_of(c) and self.is_in_window(c.at)]
+
+    def sum_cases(self, name):
+        return sum(case.counts[name] for case in self.cases)
+
+    # values
+
+    def rate(self, num, *den):
+        return {"num": self.sum(num), "den": self.sum(*den)}
+
+    def case_rate(self, num, den):
+        return {"num": self.sum_cases(num), "den": self.sum_cases(den)}
+
+    def hand(self, pair):
+        return pair[1 if self.elapsed else 0]
+
+    def times(self, name):
+        return sorted(self.hand(f.times[name]) for f in self.cohort if name in f.times)
+
+    def time(self, name):
+        return spread(self.times(name))
+
+    def counts(self, *names):
+        return {name: self.sum(name) for name in names}
+
+
+def nearest_rank(values, share):
+    """x[ceil(p n)], counted from 1."""
+    return values[max(math.ceil(round(share * len(values), 9)), 1) - 1] if values else None
+
+
+def spread(values):
+    """Percentiles and the mean of durations, in order."""
+    return {"n": len(values), "p50_ms": nearest_rank(values, 0.5),
+            "p90_ms": nearest_rank(values, 0.9), "p99_ms": nearest_rank(values, 0.99),
+            "max_ms": values[-1] if values else None,
+            "mean_ms": sum(values) / len(values) if values else None,
+            "exact": len(values) <= EXACT_MAX}
+
+
+# --- the metrics ---
+
+def matrix(q):
+    values = q.counts("undelivered", "guidance", "leads", "reported", "internal", "in_meeting")
+    values["transfers"] = q.sum("referrals")
+    values["share"] = {"num": values["transfers"], "den": q.whole.sum("referrals")}
+    return values
+
+
+def acceptance(q):
+    return {"rate": q.rate("accepted", "accepted", "turned_down", "overdue"),
+            "strict": q.rate("accepted", "referrals"),
+            **q.counts("accepted", "turned_down", "overdue", "backed_out", "withdrawn_early")}
+
+
+def time_to_accept(q):
+    customer = q.asked.get("clock") == "customer"
+    return {"time": q.time("accept_customer" if customer else "accept"),
+            "survival_median_ms": survival_median(q), "implied": q.sum("implied")}
+
+
+def survival_median(q):
+    """Kaplan and Meier: who gave up is censored at that time, who waits at the log's time."""
+    accepted = q.times("accept")
+    gone = q.times("given_up") + [q.hand(q.figures.waited(f.referral)) for f in q.cohort
+                                  if f.referral is not None and is_waiting(f.referral)]
+    there, wait = len(accepted) + len(gone), 1.0
+    for time in sorted(set(accepted + gone)):
+        events = accepted.count(time)
+        wait *= (there - events) / there
+        if events and wait <= 0.5 + 1e-9:
+            return time
+        there -= events + gone.count(time)
+    return None
+
+
+def is_waiting(r):
+    return (r.is_transfer() and r.delivered is not None and r.accepted is None
+            and not r.is_ended())
+
+
+def time_to_contact(q):
+    return {"time": q.time("contact"), **q.counts("contacted", "attempts")}
+
+
+def time_to_complete(q):
+    whole = sorted(q.hand(case.complete) for case in q.cases if case.complete is not None)
+    return {"time": q.time("complete"), "case_time": spread(whole)}
+
+
+def loop_closed(q):
+    return {"rate": q.rate("loop_closed", "closable"),
+            "case_rate": q.case_rate("cases_loop_closed", "cases_closable")}
+
+
+def served(q):
+    return {"rate": q.case_rate("cases_served", "cases_closed"), "cases": q.sum_cases("cases"),
+            **q.counts(*RESULTS)}
+
+
+def ping_pong(q):
+    return {"rate": q.case_rate("cases_ping_pong", "cases_delivered"),
+            "cost": q.time("got_back"), **q.counts("ping_pongs", "loops")}
+
+
+def chain_length(q):
+    chains = sorted(case.chain for case in q.cases)
+    return {"chain": {"n": len(chains), "sum": sum(chains), "p50": nearest_rank(chains, 0.5),
+                      "p90": nearest_rank(chains, 0.9), "max": chains[-1] if chains else None,
+                      "above_2": sum(chain > 2 for chain in chains),
+                      "counts": {chain: chains.count(chain) for chain in set(chains)}}}
+
+
+def targets(q):
+    return {"answered": q.rate("target_met", "target_met", "target_missed"),
+            "contacted": q.rate("contact_met", "contact_met", "contact_missed")}
+
+
+def data_quality(q):
+    return {**q.counts("implied", "clamped", "reported_late", "unknown_outcome"),
+            "refused": q.figures.refused(q)}
+
+
+METRICS = {"matrix": matrix, "acceptance": acceptance, "time-to-accept": time_to_accept,
+           "time-to-contact": time_to_contact, "time-to-complete": time_to_complete,
+           "loop-closed": loop_closed, "served": served, "ping-pong": ping_pong,
+           "chain-length": chain_length, "targets": targets, "data-quality": data_quality}
+
+
+class Figures:
+    """Everything that is counted at a position of the log."""
+
+    def __init__(self, log):
+        self.log = log
+        self.facts = facts_of(log)
+        self.cases = [CaseFact(case) for case in log.cases.values() if case.unvoided()]
+
+    def waited(self, r):
+        """How long a referral has lain with its recipient."""
+        return r.recipients_time(r.delivered, self.log.time)
+
+    def refused(self, q):
+        """Refused events of a member, of the members that act in a region, of all."""
+        asked = q.asked
+        if q.where or "edge" in asked or q.utc:
+            return 0
+        return sum(q.is_in_window(at) and self.refused_by(member, asked)
+                   for member, at in self.log.refused)
+
+    def refused_by(self, member, asked):
+        directory = self.log.directory
+        if "member" in asked:
+            return member == asked["member"]
+        if "region" in asked:
+            return directory.acts_in(member, asked["region"])
+        return True
+
+    def answer(self, asked):
+        """n, decided, pending and the values of a question."""
+        q = Question(asked, self)
+        q.whole = q
+        return self.values(q)
+
+    def values(self, q):
+        values = METRICS[q.metric](q)
+        if q.side == "cases":
+            n, decided = q.sum_cases("cases"), q.sum_cases("cases_closed")
+        else:
+            n = q.sum("referrals")
+            decided = n - q.sum("pending")
+        return {"n": n, "decided": decided, "pending": n - decided, "values": values}

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: MPL-2.0
+"""One history, played by the real engine and counted by the oracle: where do they differ?
+
+    python3 tests/oracle/duel.py SEED [--size N] [--shrink]
+
+plays one history of the tests again; with --shrink it looks for the shortest one that still shows
+the first difference and prints what happens in it. The player is $KAPULA_ORACLE_PLAYER, else the
+one of the newest build.
+"""
+
+import argparse
+import glob
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+
+import histories
+import oracle
+import questions
+
+ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
+
+
+def player():
+    """The program that plays."""
+    named = os.environ.get("KAPULA_ORACLE_PLAYER")
+    built = sorted(glob.glob(f"{ROOT}/build/*/tests/oracle_player"), key=os.path.getmtime)
+    return named or (built[-1] if built else "oracle_player")
+
+
+def play(lines, folder=None, bug=None):
+    """The player's answers to a list of lines."""
+    environment = {**os.environ, **({"KAP_SEEDED_BUG": bug} if bug else {})}
+    result = subprocess.run([player()] + ([folder] if folder else []), text=True,
+                            input="".join(json.dumps(line) + "\n" for line in lines),
+                            capture_output=True, env=environment, check=False)
+    if result.returncode != 0:
+        raise RuntimeError(f"the player ends with {result.returncode}: {result.stderr[:2000]}")
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+class Duel:
+    """What a list of steps gives. `only`: the one question that is asked."""
+
+    def __init__(self, steps, seed, on_disk=False, only=None, bug=None):
+        self.steps, self.seed, self.bug = steps, seed, bug
+        self.asked = []
+        self.differences = []    # (question or None, sentence)
+        self.compared = 0
+        asks = [only] if only is not None else questions.write(steps, random.Random(seed))
+        lines = histories.lines(steps) + [histories.last_batch(steps), {"log": True},
+                                          {"audit": True}]
+        lines += [{"ask": ask, "as": histories.READER} for ask in asks]
+        with tempfile.TemporaryDirectory(prefix="kapula-oracle-") as folder:
+            answers = play(lines, folder if on_disk else None, bug)
+        self.log = answers[0]["log"]
+        self.check(asks, answers)
+
+    def check(self, asks, answers):
+        log = oracle.Log(self.log, answers[0]["directories"])
+        figures = oracle.Figures(log)
+        audit = answers[1]["audit"]
+        if audit["differences"]:
+            self.differ(None, f"the recount differs: {audit['what'][:300]}")
+        for sentence in log.wrong:
+            self.differ(None, sentence)
+        for ask, answer in zip(asks, answers[2:]):
+            checks = questions.compare(ask, answer, figures)
+            self.compared += checks.count
+            for sentence in checks.differences:
+                self.differ(ask, sentence)
+
+    def differ(self, ask, sentence):
+        self.differences.append((ask, sentence))
+
+
+def of_seed(seed, size=None, bug=None):
+    """The duel of a seed: every fourth on a disk."""
+    return Duel(histories.write(seed, size), seed, on_disk=seed % 4 == 3, bug=bug)
+
+
+def shrunk(duel):
+    """Leaves out steps as long as the first difference stays."""
+    (ask, sentence), steps = duel.differences[0], list(duel.steps)
+
+    def still(fewer):
+        try:
+            rest = Duel(fewer, duel.seed, only=ask, bug=duel.bug) if ask is not None else \
+                Duel(fewer, duel.seed, bug=duel.bug)
+        except (RuntimeError, KeyError, TypeError, ValueError):
+            return False
+        return any(other == ask and said.split(":")[0] == sentence.split(":")[0]
+                   for other, said in rest.differences)
+
+    size = max(len(steps) // 2, 1)
+    while size >= 1:
+        at = 1                       # the first directory stays
+        while at < len(steps):
+            fewer = steps[:at] + steps[at + size:]
+            if still(fewer):
+                steps = fewer
+            else:
+                at += size
+        size //= 2
+    return Duel(steps, duel.seed, only=ask, bug=duel.bug) if ask is not None else \
+        Duel(steps, duel.seed, bug=duel.bug)
+
+
+def told(duel, most=3):
+    """The differences as lines, and how to see them again."""
+    lines = [f"seed {duel.seed}: {len(duel.differences)} differences"]
+    for ask, sentence in duel.differences[:most]:
+        lines.append(f"  {sentence}\n    asked: {json.dumps(ask)}")
+    lines.append(f"  again: python3 tests/oracle/duel.py {duel.seed} --shrink")
+    return "\n".join(lines)
+
+
+def story(duel):
+    """What happened, one line an event."""
+    for event in duel.log:
+        data = {k: v for k, v in event.get("data", {}).items() if k not in ("basis", "service", "segment")}
+        print(event["seq"], event["at"], event["verdict"], event["source"], event.get("type", ""),
+              event.get("time", 0) - event["at"], json.dumps(data))
+
+
+def main():
+    parser = argparse.ArgumentParser(description="plays one history of the oracle's tests")
+    parser.add_argument("seed", type=int)
+    parser.add_argument("--size", type=int)
+    parser.add_argument("--bug", help="a seeded bug, with a player of the preset `seeded`")
+    parser.add_argument("--shrink", action="store_true")
+    options = parser.parse_args()
+    duel = of_seed(options.seed, options.size, options.bug)
+    if duel.differences and options.shrink:
+        duel = shrunk(duel)
+        story(duel)
+    print(told(duel, 20) if duel.differences else
+          f"seed {options.seed}: {len(duel.log)} events, {duel.compared} numbers, no difference")
+    return 1 if duel.differences else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -121,6 +121,10 @@ void kap_cli_print_json(const kap_mp_t *root, FILE *out);
 /* The same on one line, for feeds. */
 void kap_cli_print_json_line(const kap_mp_t *root, FILE *out);
 
+/* The same on one line without blanks, its keys sorted, one top key left out when `without` is not
+ * NULL: what a hash is taken of. */
+void kap_cli_json_sorted(const kap_mp_t *root, const char *without, kap_buf_t *out);
+
 /* A JSON text as nodes in the arena, its strings copied there; a number with a fraction becomes its
  * text. KAP_E_INVALID, KAP_E_NOMEM. */
 int kap_cli_read_json(kap_arena_t *arena, kap_span_t text, kap_mp_t *root);

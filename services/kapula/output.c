@@ -3,6 +3,7 @@
 #include "saying.h"
 
 #include <jansson.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "clock.h"
@@ -84,6 +85,20 @@ void kap_cli_print_json(const kap_mp_t *root, FILE *out)
 void kap_cli_print_json_line(const kap_mp_t *root, FILE *out)
 {
     dump(root, out, JSON_COMPACT);
+}
+
+void kap_cli_json_sorted(const kap_mp_t *root, const char *without, kap_buf_t *out)
+{
+    json_t *json = json_of(root, kap_span_str(""));
+    if (without)
+        json_object_del(json, without);
+    char *text = json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS);
+    if (text)
+        kap_buf_str(out, text);
+    else
+        out->err = KAP_E_NOMEM;
+    free(text);
+    json_decref(json);
 }
 
 /* Depth is bounded by jansson. */

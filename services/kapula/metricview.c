@@ -1,0 +1,655 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "metricview.h"
+
+#include <string.h>
+
+#include "catalogue.h"
+#include "clock.h"
+#include "err.h"
+#include "measure.h"
+#include "table.h"
+#include "tables.h"
+
+enum { COLUMNS = 48, KEYS = 3, GAP = 2, HIDDEN_BELOW = 5, LABEL = 26 };
+
+/* One column of the rows: a value, or a part of one. */
+typedef struct {
+    kap_span_t key, part; /* part: of a map or of times; empty when it is the value itself */
+    int item;             /* of an edge: 0 from, 1 to; -1 else */
+    bool of_key, right;
+    char title[64];
+    int width;
+    bool said; /* some row says something else than 0 */
+} column_t;
+
+typedef struct {
+    kap_cli_t *cli;
+    const kap_mp_t *answer, *rows;
+    bool elapsed;
+    char hidden[16];
+    column_t columns[COLUMNS];
+    int count, keys;
+} view_t;
+
+/* --- words --- */
+
+kap_span_t kap_metricview_name(const kap_cli_t *cli, kap_span_t metric)
+{
+    char name[64];
+    snprintf(name, sizeof name, "%.*s", KAP_SPAN_ARGS(metric));
+    const kap_catalogue_metric_t *row = kap_catalogue_metric(kap_catalogue_find(name));
+    return row ? kap_span_str(row->text[kap_shown_lang(cli)]) : metric;
+}
+
+kap_span_t kap_metricview_word(const kap_cli_t *cli, kap_span_t code)
+{
+    static const kap_code_list_t lists[] = {KAP_LIST_ORPHAN, KAP_LIST_STEP, KAP_LIST_STANDING,
+                                            KAP_LIST_NODE};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        const char *text =
+            kap_code_text(lists[i], kap_code_parse(lists[i], code), kap_shown_lang(cli));
+        if (text)
+            return kap_span_str(text);
+    }
+    return code;
+}
+
+int64_t kap_metricview_time(const kap_mp_t *map, const char *key)
+{
+    const kap_mp_t *value = kap_mp_get(map, key);
+    int64_t at = 0;
+    if (value && value->kind == KAP_MP_STR &&
+        kap_time_parse(value->s, KAP_ZONE_UTC, &at, NULL) == KAP_OK)
+        return at;
+    return kap_mp_get_int(map, key, 0);
+}
+
+void kap_metricview_days(const kap_mp_t *answer, char first[32], char last[32])
+{
+    const kap_mp_t *window = kap_mp_get(answer, "window");
+    kap_span_t to = kap_mp_get_str(window, "to");
+    kap_date_t day;
+    snprintf(first, 32, "%.*s", KAP_SPAN_ARGS(kap_mp_get_str(window, "from")));
+    last[0] = '\0';
+    if (kap_date_parse(to, &day) == KAP_OK)
+        kap_date_format(kap_date_add(day, -1), last);
+}
+
+void kap_metricview_hidden(const kap_mp_t *answer, char out[16])
+{
+    int64_t below = kap_mp_get_int(answer, "hidden_below", HIDDEN_BELOW);
+    snprintf(out, 16, "1-%d", (int)(below > 1 && below <= 100 ? below - 1 : 1));
+}
+
+static void put_scope(kap_cli_t *cli, const kap_mp_t *scope, kap_buf_t *out)
+{
+    static const char *const places[] = {"region", "area", "organisation", "member"};
+    int said = 0;
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        kap_span_t id = kap_mp_get_str(scope, places[i]);
+        char text[KAP_SHOWN_BYTES];
+        const kap_mp_t node = {.kind = KAP_MP_STR, .s = id};
+        if (kap_span_empty(id))
+            continue;
+        kap_shown_value(cli, kap_span_str(places[i]), &node, text);
+        kap_buf_printf(out, ", %s", text);
+        said++;
+    }
+    kap_span_t from = kap_mp_get_str(scope, "from"), to = kap_mp_get_str(scope, "to");
+    if (!kap_span_empty(from) && !kap_span_empty(to)) {
+        kap_span_t x = kap_cli_member_name(cli, from), y = kap_cli_member_name(cli, to);
+        kap_buf_printf(out, ", %.*s > %.*s", KAP_SPAN_ARGS(x), KAP_SPAN_ARGS(y));
+        said++;
+    }
+    if (!said && !kap_span_empty(kap_mp_get_str(scope, "kind")))
+        kap_buf_printf(out, ", %.*s",
+                       KAP_SPAN_ARGS(kap_shown_key(cli, kap_mp_get_str(scope, "kind"))));
+}
+
+void kap_metricview_title(kap_cli_t *cli, const kap_mp_t *answer, kap_buf_t *out)
+{
+    char first[32], last[32];
+    size_t at = out->size;
+    kap_metricview_days(answer, first, last);
+    kap_buf_append(out, kap_metricview_name(cli, kap_mp_get_str(answer, "metric")));
+    if (out->size > at && out->data[at] >= 'a' && out->data[at] <= 'z')
+        out->data[at] = (uint8_t)(out->data[at] - 'a' + 'A');
+    put_scope(cli, kap_mp_get(answer, "scope"), out);
+    if (first[0] || last[0])
+        kap_buf_printf(out, ", %s – %s", first, last);
+}
+
+/* --- head and totals --- */
+
+static void print_head(view_t *view)
+{
+    static const char *const counts[] = {"n", "decided", "pending"};
+    const kap_mp_t *answer = view->answer;
+    kap_span_t kind = kap_mp_get_str(answer, "kind");
+    kap_buf_t line;
+    kap_buf_init(&line);
+    kap_metricview_title(view->cli, answer, &line);
+    if (!kap_span_empty(kind))
+        kap_buf_printf(&line, ", %.*s", KAP_SPAN_ARGS(kap_shown_key(view->cli, kind)));
+    kap_shown_line(0, 0, kap_span_str(""), kap_buf_span(&line));
+    kap_buf_reset(&line);
+    for (size_t i = 0; i < 3; i++)
+        if (kap_mp_get(answer, counts[i])) {
+            kap_span_t word = kap_shown_key(view->cli, kap_span_str(counts[i]));
+            kap_buf_printf(&line, "%s%.*s %lld", line.size ? ", " : "", KAP_SPAN_ARGS(word),
+                           (long long)kap_mp_get_int(answer, counts[i], 0));
+        }
+    kap_shown_line(0, 0, kap_span_str(""), kap_buf_span(&line));
+    putchar('\n');
+    kap_buf_fini(&line);
+}
+
+/* "n 12: median 1.5 d, 90 % 4.0 d, longest 6.0 d (exact)" */
+static void time_line(view_t *view, const kap_mp_t *value, kap_buf_t *out)
+{
+    static const char *const parts[] = {"p50_ms", "p90_ms", "p99_ms", "max_ms", "mean_ms"};
+    int64_t n = kap_mp_get_int(value, "n", 0);
+    kap_buf_printf(out, "n %lld", (long long)n);
+    for (size_t i = 0; n > 0 && i < sizeof parts / sizeof *parts; i++) {
+        char text[KAP_MEASURE_BYTES];
+        int64_t ms = kap_mp_get_int(value, parts[i], -1);
+        kap_span_t word = kap_shown_key(view->cli, kap_span_str(parts[i]));
+        if (ms < 0)
+            continue;
+        kap_measure_duration(kap_shown_lang(view->cli), ms, view->elapsed, i == 0, text);
+        kap_buf_printf(out, ", %.*s %s", KAP_SPAN_ARGS(word), text);
+    }
+    if (n > 0 && kap_mp_get(value, "exact"))
+        kap_buf_printf(out, " (%s)",
+                       kap_shown_word(view->cli, kap_mp_get_bool(value, "exact", true)
+                                                     ? KAP_WORD_EXACT
+                                                     : KAP_WORD_ONE_PERCENT));
+}
+
+static void print_value(view_t *view, int indent, kap_span_t key, const kap_mp_t *value)
+{
+    kap_measure_form_t form = kap_measure_form(key, value);
+    kap_span_t label = kap_shown_key(view->cli, key);
+    kap_buf_t line;
+    kap_buf_init(&line);
+    if (form == KAP_MEASURE_MAP) {
+        printf("%*s%.*s\n", indent, "", KAP_SPAN_ARGS(label));
+        for (uint32_t i = 0; i < value->count; i++)
+            print_value(view, indent + 2, kap_mp_key(value, i)->s, kap_mp_value(value, i));
+    } else if (form == KAP_MEASURE_TIME) {
+        time_line(view, value, &line);
+    } else if (form == KAP_MEASURE_MEAN) {
+        char text[KAP_SHOWN_BYTES];
+        kap_measure_text(view->cli, key, value, view->elapsed, text);
+        kap_buf_printf(&line, "%s (n %lld)", text, (long long)kap_mp_get_int(value, "n", 0));
+    } else if (form != KAP_MEASURE_LIST && form != KAP_MEASURE_NONE) {
+        char text[KAP_SHOWN_BYTES];
+        kap_measure_text(view->cli, key, value, view->elapsed, text);
+        kap_buf_str(&line, text);
+    }
+    kap_shown_line(indent, LABEL + 2 - indent, label, kap_buf_span(&line));
+    kap_buf_fini(&line);
+}
+
+static bool is_list(const kap_mp_t *value)
+{
+    return value && value->kind == KAP_MP_ARRAY;
+}
+
+/* Lists stand behind the totals, each under its name. */
+static int print_values(view_t *view)
+{
+    const kap_mp_t *values = kap_mp_get(view->answer, "values");
+    int code = KAP_EXIT_DONE;
+    for (uint32_t i = 0; values && i < values->count; i++)
+        if (!is_list(kap_mp_value(values, i)))
+            print_value(view, 2, kap_mp_key(values, i)->s, kap_mp_value(values, i));
+    for (uint32_t i = 0; code == KAP_EXIT_DONE && values && i < values->count; i++)
+        if (is_list(kap_mp_value(values, i)) &&
+            kap_span_eq_str(kap_mp_key(values, i)->s, "orphans")) {
+            kap_metricview_orphans(view->cli, kap_mp_value(values, i));
+        } else if (is_list(kap_mp_value(values, i))) {
+            kap_span_t label = kap_shown_key(view->cli, kap_mp_key(values, i)->s);
+            printf("%s%.*s\n", i ? "\n" : "", KAP_SPAN_ARGS(label));
+            code = kap_metricview_list(view->cli, kap_mp_value(values, i));
+        }
+    return code;
+}
+
+/* --- rows --- */
+
+static column_t *add_column(view_t *view, kap_span_t key, kap_span_t part)
+{
+    if (view->count == COLUMNS)
+        return NULL;
+    column_t *column = &view->columns[view->count++];
+    *column = (column_t){.key = key, .part = part, .item = -1, .right = true};
+    kap_span_t title = kap_shown_key(view->cli, key), more = kap_shown_key(view->cli, part);
+    if (kap_span_empty(part))
+        snprintf(column->title, sizeof column->title, "%.*s", KAP_SPAN_ARGS(title));
+    else
+        snprintf(column->title, sizeof column->title, "%.*s %.*s", KAP_SPAN_ARGS(title),
+                 KAP_SPAN_ARGS(more));
+    return column;
+}
+
+static bool has_column(const view_t *view, kap_span_t key)
+{
+    for (int i = 0; i < view->count; i++)
+        if (kap_span_eq(view->columns[i].key, key))
+            return true;
+    return false;
+}
+
+/* What the row is about: two columns of an edge, one of anything else. */
+static void add_keys(view_t *view, const kap_mp_t *key)
+{
+    for (uint32_t i = 0; key && i < key->count && view->count < KEYS; i++) {
+        bool edge = is_list(kap_mp_value(key, i));
+        for (int item = 0; item <= edge; item++) {
+            kap_span_t name = kap_mp_key(key, i)->s, end = kap_span_str(item ? "to" : "from");
+            column_t *column = add_column(view, edge ? end : name, kap_span_str(""));
+            column->key = name;
+            column->item = edge ? item : -1;
+            column->of_key = true;
+            column->right = false;
+        }
+    }
+    view->keys = view->count;
+}
+
+static void add_values(view_t *view, const kap_mp_t *values)
+{
+    static const char *const times[] = {"p50_ms", "p90_ms", "n"};
+    for (uint32_t i = 0; values && i < values->count; i++) {
+        kap_span_t key = kap_mp_key(values, i)->s;
+        const kap_mp_t *value = kap_mp_value(values, i);
+        kap_measure_form_t form = kap_measure_form(key, value);
+        if (has_column(view, key) || form == KAP_MEASURE_LIST || form == KAP_MEASURE_NONE)
+            continue;
+        if (form == KAP_MEASURE_TIME) {
+            for (size_t k = 0; k < 3; k++)
+                add_column(view, key, kap_span_str(times[k]));
+        } else if (form == KAP_MEASURE_MAP) {
+            for (uint32_t k = 0; k < value->count; k++)
+                if (kap_measure_form(kap_mp_key(value, k)->s, kap_mp_value(value, k)) <
+                    KAP_MEASURE_LIST)
+                    add_column(view, key, kap_mp_key(value, k)->s);
+        } else {
+            add_column(view, key, kap_span_str(""));
+        }
+    }
+}
+
+static bool is_count(const column_t *column)
+{
+    return !column->of_key && kap_span_eq_str(column->key, "n");
+}
+
+static const kap_mp_t *cell_value(const column_t *column, const kap_mp_t *row)
+{
+    char key[64], part[64];
+    snprintf(key, sizeof key, "%.*s", KAP_SPAN_ARGS(column->key));
+    snprintf(part, sizeof part, "%.*s", KAP_SPAN_ARGS(column->part));
+    if (column->of_key) {
+        const kap_mp_t *value = kap_mp_get(kap_mp_get(row, "key"), key);
+        return column->item < 0 ? value : kap_mp_item(value, (uint32_t)column->item);
+    }
+    bool beside = is_count(column) || strcmp(key, "pending") == 0;
+    const kap_mp_t *value = kap_mp_get(beside ? row : kap_mp_get(row, "values"), key);
+    return part[0] ? kap_mp_get(value, part) : value;
+}
+
+static void cell_text(view_t *view, const column_t *column, const kap_mp_t *row,
+                      char out[KAP_SHOWN_BYTES])
+{
+    const kap_mp_t *value = cell_value(column, row);
+    kap_span_t key = !kap_span_empty(column->part) ? column->part
+                     : column->item >= 0           ? kap_span_str("from")
+                                                   : column->key;
+    if (!column->of_key && kap_mp_get_bool(row, "hidden", false))
+        snprintf(out, KAP_SHOWN_BYTES, "%s", view->hidden);
+    else if (column->of_key && kap_span_eq_str(column->key, "month"))
+        snprintf(out, KAP_SHOWN_BYTES, "%.*s",
+                 KAP_SPAN_ARGS(value && value->kind == KAP_MP_STR ? value->s : kap_span_str("")));
+    else
+        kap_measure_text(view->cli, key, value, view->elapsed, out);
+}
+
+static int columns_of(const char *text)
+{
+    int n = 0;
+    for (; *text; text++)
+        n += (*text & 0xc0) != 0x80;
+    return n;
+}
+
+static void measure_columns(view_t *view)
+{
+    char text[KAP_SHOWN_BYTES];
+    for (int k = 0; k < view->count; k++) {
+        column_t *column = &view->columns[k];
+        column->width = columns_of(column->title);
+        column->said = column->of_key;
+        for (uint32_t i = 0; i < view->rows->count; i++) {
+            cell_text(view, column, kap_mp_item(view->rows, i), text);
+            int width = columns_of(text);
+            column->width = width > column->width ? width : column->width;
+            column->said |= text[0] && strcmp(text, "0") != 0 && strcmp(text, "-") != 0;
+        }
+    }
+}
+
+/* The transfers of a matrix are its n: once is enough. */
+static void drop_repeated_count(view_t *view)
+{
+    char n[KAP_SHOWN_BYTES], text[KAP_SHOWN_BYTES];
+    int same = -1;
+    for (int k = view->keys; k < view->count && same < 0; k++) {
+        if (is_count(&view->columns[k]) || !view->columns[k].said)
+            continue;
+        same = k;
+        for (uint32_t i = 0; i < view->rows->count && same >= 0; i++) {
+            cell_text(view, &view->columns[view->keys], kap_mp_item(view->rows, i), n);
+            cell_text(view, &view->columns[k], kap_mp_item(view->rows, i), text);
+            same = strcmp(n, text) == 0 ? k : -1;
+        }
+    }
+    if (same >= 0)
+        view->columns[view->keys].said = false;
+}
+
+/* One table: the keys, then the columns from *next on that fit. */
+static int print_block(view_t *view, int *next)
+{
+    kap_table_column_t heads[COLUMNS + 1] = {{0}};
+    char texts[COLUMNS][KAP_SHOWN_BYTES];
+    const char *cells[COLUMNS];
+    int shown[COLUMNS], n = 0, width = -GAP;
+    for (int k = 0; k < view->keys; k++, n++) {
+        shown[n] = k;
+        width += view->columns[k].width + GAP;
+    }
+    for (; *next < view->count; (*next)++) {
+        const column_t *column = &view->columns[*next];
+        if (!column->said)
+            continue;
+        if (n > view->keys && width + GAP + column->width > kap_cli_width())
+            break;
+        width += column->width + GAP;
+        shown[n++] = *next;
+    }
+    for (int k = 0; k < n; k++) {
+        const column_t *column = &view->columns[shown[k]];
+        heads[k] = (kap_table_column_t){column->title,
+                                        column->right ? KAP_TABLE_RIGHT : KAP_TABLE_LEFT, 0};
+        cells[k] = texts[k];
+    }
+    kap_table_t *table = kap_table_new(heads);
+    int rc = table ? KAP_OK : KAP_E_NOMEM;
+    for (uint32_t i = 0; rc == KAP_OK && i < view->rows->count; i++) {
+        for (int k = 0; k < n; k++)
+            cell_text(view, &view->columns[shown[k]], kap_mp_item(view->rows, i), texts[k]);
+        rc = kap_table_row(table, cells);
+    }
+    putchar('\n');
+    if (rc == KAP_OK)
+        rc = kap_table_print(table, stdout, kap_cli_width());
+    kap_table_destroy(&table);
+    return rc;
+}
+
+static int print_rows(view_t *view)
+{
+    const kap_mp_t *first = kap_mp_item(view->rows, 0);
+    int rc = KAP_OK;
+    if (!first)
+        return KAP_EXIT_DONE;
+    add_keys(view, kap_mp_get(first, "key"));
+    add_column(view, kap_span_str("n"), kap_span_str(""));
+    for (uint32_t i = 0; i < view->rows->count; i++)
+        add_values(view, kap_mp_get(kap_mp_item(view->rows, i), "values"));
+    add_column(view, kap_span_str("pending"), kap_span_str(""));
+    measure_columns(view);
+    drop_repeated_count(view);
+    for (int next = view->keys; rc == KAP_OK && next < view->count;) {
+        int before = next;
+        while (before < view->count && !view->columns[before].said)
+            before++;
+        if (before == view->count)
+            break;
+        rc = print_block(view, &next);
+    }
+    return rc == KAP_OK ? KAP_EXIT_DONE : kap_cli_fail(KAP_EXIT_REFUSED, "%s", kap_err_text(rc));
+}
+
+/* --- foot --- */
+
+static void print_notes(view_t *view)
+{
+    const kap_mp_t *notes = kap_mp_get(view->answer, "notes");
+    kap_buf_t line;
+    kap_buf_init(&line);
+    for (uint32_t i = 0; is_list(notes) && i < notes->count; i++)
+        if (kap_mp_item(notes, i)->kind == KAP_MP_STR)
+            kap_shown_line(0, 0, kap_span_str(""), kap_mp_item(notes, i)->s);
+    if (kap_mp_get_int(view->answer, "hidden", 0) > 0) {
+        kap_buf_printf(&line, "%s", kap_shown_word(view->cli, KAP_WORD_HIDDEN_WHY));
+        kap_shown_line(0, 0, kap_span_str(""), kap_buf_span(&line));
+    }
+    kap_buf_fini(&line);
+}
+
+/* "As of 21.11.2026 22:24, position 1234. Working time, the recipient's clock." */
+static void print_foot(view_t *view)
+{
+    char when[KAP_TIME_TEXT];
+    int64_t at = kap_metricview_time(view->answer, "as_of_time");
+    kap_span_t clock = kap_mp_get_str(view->answer, "clock");
+    kap_buf_t line;
+    kap_buf_init(&line);
+    kap_time_format_local(at, when);
+    putchar('\n');
+    kap_buf_printf(&line, "%s %s, %s %lld.", kap_shown_word(view->cli, KAP_WORD_AS_OF), when,
+                   kap_shown_word(view->cli, KAP_WORD_POSITION),
+                   (long long)kap_mp_get_int(view->answer, "as_of_seq", 0));
+    if (!kap_span_empty(clock))
+        kap_buf_printf(
+            &line, " %s, %s.",
+            kap_shown_word(view->cli, view->elapsed ? KAP_WORD_IN_ELAPSED : KAP_WORD_IN_WORKING),
+            kap_shown_word(view->cli, kap_span_eq_str(clock, "customer") ? KAP_WORD_OF_CUSTOMER
+                                                                         : KAP_WORD_OF_RECIPIENT));
+    kap_shown_line(0, 0, kap_span_str(""), kap_buf_span(&line));
+    kap_buf_fini(&line);
+    print_notes(view);
+}
+
+/* --- lists --- */
+
+enum { LIST_COLUMNS = 10 };
+
+/* A pair [from, to] within a map becomes two of its keys, so that it has columns. */
+static kap_mp_t flat_row(kap_cli_t *cli, const kap_mp_t *row)
+{
+    kap_shown_list_t map = {.arena = cli->arena};
+    if (is_list(row) && row->count >= 2) {
+        kap_shown_set(&map, "from", kap_mp_item(row, 0));
+        kap_shown_set(&map, "to", kap_mp_item(row, 1));
+    }
+    for (uint32_t i = 0; row->kind == KAP_MP_MAP && i < row->count; i++) {
+        const kap_mp_t *value = kap_mp_value(row, i);
+        kap_span_t key = kap_mp_key(row, i)->s;
+        char text[KAP_SHOWN_BYTES];
+        if (is_list(value) && value->count == 2 && kap_span_eq_str(key, "edge")) {
+            kap_shown_set(&map, "from", kap_mp_item(value, 0));
+            kap_shown_set(&map, "to", kap_mp_item(value, 1));
+            continue;
+        }
+        kap_mp_t shown = *value;
+        if (kap_measure_form(key, value) != KAP_MEASURE_COUNT && value->kind != KAP_MP_STR) {
+            kap_measure_text(cli, key, value, false, text);
+            shown =
+                (kap_mp_t){.kind = KAP_MP_STR, .s = kap_arena_dup(cli->arena, kap_span_str(text))};
+        }
+        char *name = kap_arena_str(cli->arena, key);
+        if (name && (value->kind == KAP_MP_STR || value->kind == KAP_MP_BOOL || is_list(value)))
+            kap_shown_set(&map, name, value);
+        else if (name)
+            kap_shown_set(&map, name, &shown);
+    }
+    if (row->kind == KAP_MP_STR)
+        kap_shown_set(&map, "member", row);
+    return kap_shown_map(&map);
+}
+
+static bool is_number(const kap_mp_t *value)
+{
+    return value && (value->kind == KAP_MP_INT || value->kind == KAP_MP_UINT);
+}
+
+int kap_metricview_list(kap_cli_t *cli, const kap_mp_t *list)
+{
+    kap_shown_column_t columns[LIST_COLUMNS + 1] = {{0}};
+    kap_shown_list_t rows = {.arena = cli->arena};
+    for (uint32_t i = 0; i < list->count; i++) {
+        kap_mp_t row = flat_row(cli, kap_mp_item(list, i));
+        kap_shown_add(&rows, &row);
+    }
+    const kap_mp_t all = kap_shown_array(&rows), *first = kap_mp_item(&all, 0);
+    for (uint32_t i = 0; first && i < first->count && i < LIST_COLUMNS; i++) {
+        kap_span_t key = kap_mp_key(first, i)->s;
+        columns[i].key = kap_arena_str(cli->arena, key);
+        columns[i].right = is_number(kap_mp_value(first, i));
+        columns[i].tail = kap_span_eq_str(key, "referral");
+    }
+    kap_format_t format = cli->format;
+    cli->format = format == KAP_FORMAT_JSON ? KAP_FORMAT_TABLE : format;
+    int code = kap_shown_rows(cli, "list", &all, columns);
+    cli->format = format;
+    return code;
+}
+
+/* --- CSV --- */
+
+static const char
+    *const time_parts[] = {"n", "p50_ms", "p90_ms", "p99_ms", "max_ms", "mean_ms", NULL},
+           *const rate_parts[] = {"num", "den", NULL}, *const mean_parts[] = {"sum", "n", NULL};
+
+static const char *const *parts_of(kap_measure_form_t form)
+{
+    return form == KAP_MEASURE_TIME   ? time_parts
+           : form == KAP_MEASURE_RATE ? rate_parts
+           : form == KAP_MEASURE_MEAN ? mean_parts
+                                      : NULL;
+}
+
+static void csv_cell(const kap_mp_t *value, bool last)
+{
+    char text[32] = "";
+    kap_span_t span = kap_span_str(text);
+    if (is_number(value)) {
+        snprintf(text, sizeof text, "%lld", (long long)value->i);
+        span = kap_span_str(text);
+    } else if (value && value->kind == KAP_MP_STR) {
+        span = value->s;
+    } else if (value && value->kind == KAP_MP_BOOL) {
+        span = kap_span_str(value->b ? "true" : "false");
+    }
+    kap_cli_csv_field(stdout, span, last);
+}
+
+/* The values of a row as cells; with `names` their names instead. A map of counts is told by its
+ * parts, lists stand in the JSON only. */
+static void csv_values(const kap_mp_t *like, const kap_mp_t *values, bool names)
+{
+    for (uint32_t i = 0; like && i < like->count; i++) {
+        kap_span_t key = kap_mp_key(like, i)->s;
+        char text[128];
+        kap_measure_form_t form = kap_measure_form(key, kap_mp_value(like, i));
+        const char *const *parts = parts_of(form), *const whole[] = {"", NULL};
+        if (form == KAP_MEASURE_LIST || form == KAP_MEASURE_MAP)
+            continue;
+        for (parts = parts ? parts : whole; *parts; parts++) {
+            snprintf(text, sizeof text, "%.*s%s%s", KAP_SPAN_ARGS(key), **parts ? "_" : "", *parts);
+            if (names) {
+                kap_cli_csv_field(stdout, kap_span_str(text), false);
+                continue;
+            }
+            snprintf(text, sizeof text, "%.*s", KAP_SPAN_ARGS(key));
+            const kap_mp_t *value = kap_mp_get(values, text);
+            csv_cell(**parts ? kap_mp_get(value, *parts) : value, false);
+        }
+    }
+}
+
+static void csv_key(const kap_mp_t *like, const kap_mp_t *key, bool names)
+{
+    for (uint32_t i = 0; like && i < like->count; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "%.*s", KAP_SPAN_ARGS(kap_mp_key(like, i)->s));
+        const kap_mp_t *value = kap_mp_get(key, name);
+        bool pair = is_list(kap_mp_value(like, i));
+        for (uint32_t k = 0; k <= pair; k++)
+            if (names)
+                kap_cli_csv_field(stdout, kap_span_str(!pair ? name : k ? "to" : "from"), false);
+            else
+                csv_cell(pair ? kap_mp_item(value, k) : value, false);
+    }
+}
+
+static void csv_row(const kap_mp_t *row)
+{
+    static const char *const counts[] = {"n", "decided", "pending"};
+    bool hidden = kap_mp_get_bool(row, "hidden", false);
+    for (size_t i = 0; i < 3; i++)
+        csv_cell(hidden ? NULL : kap_mp_get(row, counts[i]), false);
+    kap_cli_csv_field(stdout, kap_span_str(hidden ? "true" : "false"), true);
+}
+
+/* Rows, or, of an answer without any, its totals, or else its first list. */
+static int print_csv(kap_cli_t *cli, const kap_mp_t *answer)
+{
+    const kap_mp_t *rows = kap_mp_get(answer, "rows"), *values = kap_mp_get(answer, "values");
+    kap_shown_list_t one = {.arena = cli->arena};
+    kap_mp_t totals;
+    for (uint32_t i = 0; values && (!rows || rows->count == 0) && i < values->count; i++)
+        if (is_list(kap_mp_value(values, i)))
+            return kap_metricview_list(cli, kap_mp_value(values, i));
+    if (!rows || rows->count == 0) {
+        kap_shown_add(&one, answer);
+        totals = kap_shown_array(&one);
+        rows = &totals;
+    }
+    const kap_mp_t *first = kap_mp_item(rows, 0);
+    for (uint32_t i = 0; i <= rows->count; i++) {
+        const kap_mp_t *row = i ? kap_mp_item(rows, i - 1) : NULL;
+        csv_key(kap_mp_get(first, "key"), kap_mp_get(row, "key"), !row);
+        csv_values(values, kap_mp_get(row, "values"), !row);
+        if (row)
+            csv_row(row);
+        else
+            fputs("n,decided,pending,hidden\r\n", stdout);
+    }
+    return KAP_EXIT_DONE;
+}
+
+int kap_metricview_show(kap_cli_t *cli, const kap_mp_t *answer)
+{
+    view_t view = {.cli = cli,
+                   .answer = answer,
+                   .rows = kap_mp_get(answer, "rows"),
+                   .elapsed = kap_span_eq_str(kap_mp_get_str(answer, "time"), "elapsed")};
+    if (cli->format == KAP_FORMAT_JSON) {
+        kap_cli_print_json(answer, stdout);
+        return KAP_EXIT_DONE;
+    }
+    if (cli->format == KAP_FORMAT_CSV)
+        return print_csv(cli, answer);
+    kap_metricview_hidden(answer, view.hidden);
+    print_head(&view);
+    int code = print_values(&view);
+    if (code == KAP_EXIT_DONE && view.rows)
+        code = print_rows(&view);
+    print_foot(&view);
+    return code;
+}

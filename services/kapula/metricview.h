@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* A metric's answer on the screen, as JSON or as CSV. The answer may come from the broker or from a
+ * frozen file. One thread; it asks nobody. */
+#ifndef KAP_METRICVIEW_H
+#define KAP_METRICVIEW_H
+
+#include "shown.h"
+
+/* Prints by the cli's format. Returns an exit code. */
+int kap_metricview_show(kap_cli_t *cli, const kap_mp_t *answer);
+
+/* "Acceptance, Mikkeli, 2026-10-01 to 2026-10-31": what was asked, for a heading. */
+void kap_metricview_title(kap_cli_t *cli, const kap_mp_t *answer, kap_buf_t *out);
+
+/* The name of a metric in the user's language; the name itself when it is not known here. */
+kap_span_t kap_metricview_name(const kap_cli_t *cli, kap_span_t metric);
+
+/* A list of maps that have no columns of their own: those of the first map, times and members as
+ * people read them. */
+int kap_metricview_list(kap_cli_t *cli, const kap_mp_t *list);
+
+/* The orphans of an answer, owner by owner, for people. */
+void kap_metricview_orphans(kap_cli_t *cli, const kap_mp_t *list);
+
+/* What is said by a code of the figures: why an orphan, which step, how a target stands; the text
+ * itself when it is none. */
+kap_span_t kap_metricview_word(const kap_cli_t *cli, kap_span_t code);
+
+/* The rows that a window is told by: its first and last day; empty when it is open there. Lent from
+ * the answer and from `out`. */
+void kap_metricview_days(const kap_mp_t *answer, char first[32], char last[32]);
+
+/* What a row counts instead of a hidden number: "1-4". */
+void kap_metricview_hidden(const kap_mp_t *answer, char out[16]);
+
+/* A time in an answer: an integer, or RFC 3339 from a file. 0 when there is none. */
+int64_t kap_metricview_time(const kap_mp_t *map, const char *key);
+
+#endif

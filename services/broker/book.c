@@ -68,6 +68,7 @@ static const size_t object_bytes[KAP_OBJECT_KINDS] = {
     [KAP_OBJECT_ACTION] = sizeof(kap_action_object_t),
     [KAP_OBJECT_LATEST] = sizeof(kap_latest_object_t),
     [KAP_OBJECT_ARCHIVE] = sizeof(kap_archive_object_t),
+    [KAP_OBJECT_SUCCESSION] = sizeof(kap_succession_object_t),
 };
 
 kap_book_t *kap_book_new(bool figures)
@@ -500,6 +501,16 @@ kap_archive_object_t *kap_book_archive(kap_book_t *s, kap_span_t name)
     if (!a->o.known)
         a->archive = (kap_archive_t){0};
     return a;
+}
+
+kap_succession_object_t *kap_book_succession(kap_book_t *s, kap_succeeded_t kind, kap_span_t id)
+{
+    bool made;
+    kap_succession_object_t *x = object(s, KAP_OBJECT_SUCCESSION, kind, id, &made);
+
+    if (x != NULL && made)
+        x->o.known = found(s, kap_rows_succession(s->txn, kind, id, &x->row));
+    return x;
 }
 
 /* --- changing --- */
@@ -960,6 +971,9 @@ static unsigned pack(kap_book_t *s, kap_object_t *o)
     case KAP_OBJECT_ARCHIVE:
         kap_archive_pack(&s->buf, &((kap_archive_object_t *)o)->archive);
         return KAP_ROWS_ARCHIVES;
+    case KAP_OBJECT_SUCCESSION:
+        kap_succession_row_pack(&s->buf, &((kap_succession_object_t *)o)->row);
+        return KAP_ROWS_SUCCESSIONS;
     case KAP_OBJECT_KINDS:
         break;
     }
@@ -976,7 +990,8 @@ static void write_objects(kap_book_t *s)
             continue;
         kap_buf_reset(&s->buf);
         unsigned table = pack(s, o);
-        bool scoped = table == KAP_ROWS_REFERRALS || table == KAP_ROWS_CASES;
+        bool scoped =
+            table == KAP_ROWS_REFERRALS || table == KAP_ROWS_CASES || table == KAP_ROWS_SUCCESSIONS;
         if (scoped)
             kap_key_scoped(&key, o->scope, o->id);
         put(s, table, scoped ? kap_key_span(&key) : o->id);

@@ -54,6 +54,7 @@ typedef enum {
     KAP_OBJECT_ACTION,
     KAP_OBJECT_LATEST,
     KAP_OBJECT_ARCHIVE,
+    KAP_OBJECT_SUCCESSION,
     KAP_OBJECT_KINDS
 } kap_object_kind_t;
 
@@ -108,6 +109,11 @@ typedef struct {
     kap_object_t o;
     kap_archive_t archive;
 } kap_archive_object_t;
+
+typedef struct {
+    kap_object_t o; /* its scope is a kap_succeeded_t */
+    kap_succession_row_t row;
+} kap_succession_object_t;
 
 /* figures false: contributions are not gathered. NULL when out of memory. */
 kap_book_t *kap_book_new(bool figures);
@@ -183,6 +189,7 @@ kap_latest_object_t *kap_book_latest(kap_book_t *book, kap_span_t key);
  * (kap_name_t.targets). */
 bool kap_book_has_latest(kap_book_t *book, kap_span_t prefix, int8_t *known);
 kap_archive_object_t *kap_book_archive(kap_book_t *book, kap_span_t name);
+kap_succession_object_t *kap_book_succession(kap_book_t *book, kap_succeeded_t kind, kap_span_t id);
 
 /* Before a machine may change an object: a rollback of the group brings it back. */
 void kap_book_guard(kap_book_t *book, kap_object_t *object);

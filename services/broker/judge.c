@@ -6,6 +6,7 @@
 #include "calendar.h"
 #include "err.h"
 #include "followup.h"
+#include "succeed.h"
 
 /* One judgement under way. */
 typedef struct {
@@ -772,6 +773,22 @@ static void judge_followup(judging_t *g)
 
 /* --- mesh and archives --- */
 
+/* Who is followed and who follows are told. */
+static void judge_succession(judging_t *g)
+{
+    kap_succeed_t named = {0};
+
+    g->out->verdict =
+        (uint8_t)kap_succeed_judge(g->j->book, g->j->dir, g->ev, &named, &g->out->why);
+    kap_span_t *list = kap_book_alloc(g->j->book, (named.count + 1) * sizeof *list);
+    if (list == NULL || g->out->verdict == KAP_VERDICT_REFUSED ||
+        named.kind != KAP_SUCCEEDED_MEMBER)
+        return;
+    g->out->others = list;
+    for (uint32_t i = 0; i < named.count; i++)
+        tell_other(g, list, named.ids[i]);
+}
+
 static void judge_mesh(judging_t *g)
 {
     kap_span_t id = span_of(g, KAP_F_REFERRAL), about = span_of(g, KAP_F_MEMBER);
@@ -780,6 +797,10 @@ static void judge_mesh(judging_t *g)
 
     if (!may(g, &access))
         return;
+    if (kap_succeed_kind(g->ev->type) != 0) {
+        judge_succession(g);
+        return;
+    }
     g->out->verdict = KAP_VERDICT_ACCEPTED;
     if (r != NULL && r->o.known) {
         g->out->from = r->row.r.from;
@@ -991,6 +1012,8 @@ void kap_judge_placed(const kap_judge_t *j, const kap_event_t *ev, const kap_jud
         keep_title(j, ev, KAP_F_TO, KAP_F_TO_NAME);
         keep_title(j, ev, KAP_F_CASE, KAP_F_CASE_NAME);
     }
+    if (kap_succeed_kind(ev->type) != 0)
+        kap_succeed_placed(j->book, ev);
     if (judged->opens)
         ((kap_archive_object_t *)judged->placed)->archive.opened_seq = log_seq;
     else if (judged->closes)

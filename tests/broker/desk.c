@@ -23,6 +23,8 @@ static const struct {
     {"c", "1234581-5", "other", "\"node\", \"party\"", "\"mikkeli\"", false},
     {"d", "1234588-2", "other", "\"node\", \"party\"", "\"mikkeli\"", false},
     {"e", "1234567-1", "other", "\"node\", \"party\"", "\"mikkeli\"", false}, /* a's organisation */
+    {"f", "1234651-9", "other", "\"node\", \"party\"", "\"mikkeli\", \"pieksamaki\"", false},
+    {"g", "1234658-6", "other", "\"node\", \"party\"", "\"mikkeli\", \"pieksamaki\"", false},
     {"n", "1234602-5", "other", "\"node\", \"party\"", "", true},
     {"op", "1234609-2", "other", "\"operator\", \"node\"", "", false},
     {"drv", "1234623-6", "other", "\"node\", \"speaker:bench\"", "\"bench\"", false},
@@ -39,7 +41,8 @@ static void write_json(desk_t *d, const uint8_t authority[32], char curves[][41]
     kap_hex_encode(authority, 32, hex);
     kap_buf_printf(json,
                    "{\"mesh\": \"%s\", \"regions\": [{\"id\": \"mikkeli\", \"area\": "
-                   "\"etela-savo\"}, {\"id\": \"bench\", \"kind\": \"bench\"}], \"members\": [",
+                   "\"etela-savo\"}, {\"id\": \"pieksamaki\", \"area\": \"etela-savo\"}, "
+                   "{\"id\": \"bench\", \"kind\": \"bench\"}], \"members\": [",
                    hex);
     for (int i = 0; i < COUNT; i++) {
         char sealing[65], signing[65];
@@ -238,6 +241,52 @@ void desk_int(desk_t *d, kap_field_t field, int64_t value)
 void desk_group(desk_t *d, const char *group)
 {
     kap_event_builder_set_group(&d->builder, kap_span_str(lend(d, group)));
+}
+
+static void raw(desk_t *d, kap_field_t field, kap_buf_t *value)
+{
+    cr_assert_leq(d->text_used + value->size, sizeof d->text);
+    memcpy(d->text + d->text_used, value->data, value->size);
+    kap_event_builder_set_raw(&d->builder, field, kap_span(d->text + d->text_used, value->size));
+    d->text_used += value->size;
+    kap_buf_fini(value);
+}
+
+static uint32_t items_of(const char *text)
+{
+    uint32_t count = *text != '\0';
+
+    for (; *text != '\0'; text++)
+        count += *text == ',';
+    return count;
+}
+
+/* Puts the words of a text that ',' and '=' part. */
+static void put_words(kap_buf_t *value, const char *text)
+{
+    while (*text != '\0') {
+        size_t size = strcspn(text, ",=");
+        kap_mp_put_str(value, kap_span(text, size));
+        text += size + (text[size] != '\0');
+    }
+}
+
+void desk_list(desk_t *d, kap_field_t field, const char *items)
+{
+    kap_buf_t value = {0};
+
+    kap_mp_put_array(&value, items_of(items));
+    put_words(&value, items);
+    raw(d, field, &value);
+}
+
+void desk_map(desk_t *d, kap_field_t field, const char *pairs)
+{
+    kap_buf_t value = {0};
+
+    kap_mp_put_map(&value, items_of(pairs));
+    put_words(&value, pairs);
+    raw(d, field, &value);
 }
 
 void desk_created(desk_t *d, const char *source, const char *referral, const char *case_id,

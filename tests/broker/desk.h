@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /* A desk for tests of the ledger: a small mesh, an engine over a store or its twin, and short words
- * to publish with. Members a..e and national n act in region mikkeli, op operates; speaker drv in
- * bench. Events are at d->now unless said otherwise. */
+ * to publish with. Members a..e and national n act in region mikkeli, f and g in pieksamaki too, op
+ * operates; speaker drv in bench. Events are at d->now unless said otherwise. */
 #ifndef DESK_H
 #define DESK_H
 
@@ -14,7 +14,7 @@
 #include "figures.h"
 #include "store.h"
 
-enum { DESK_MEMBERS = 12, DESK_SOURCES = 32, DESK_EVENTS = 64 };
+enum { DESK_MEMBERS = 16, DESK_SOURCES = 32, DESK_EVENTS = 64 };
 
 typedef struct {
     char name[64];
@@ -61,6 +61,9 @@ void desk_span(desk_t *d, kap_field_t field, const char *value);
 void desk_code(desk_t *d, kap_field_t field, int code);
 void desk_int(desk_t *d, kap_field_t field, int64_t value);
 void desk_group(desk_t *d, const char *group);
+/* A list of texts: "a,b"; a map of texts: "mikkeli=a,pieksamaki=b". */
+void desk_list(desk_t *d, kap_field_t field, const char *items);
+void desk_map(desk_t *d, kap_field_t field, const char *pairs);
 /* created, as a transfer for advice with a basis. parent may be NULL. */
 void desk_created(desk_t *d, const char *source, const char *referral, const char *case_id,
                   const char *from, const char *to, const char *region, const char *parent);

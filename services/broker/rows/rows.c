@@ -747,6 +747,46 @@ int kap_rows_archive(kap_txn_t *txn, kap_span_t name, kap_archive_t *archive)
     return whole && rest.size == 0 ? KAP_OK : KAP_E_CORRUPT;
 }
 
+void kap_heir_put(kap_buf_t *buf, kap_span_t region, kap_span_t heir)
+{
+    kap_put_text(buf, region);
+    kap_put_text(buf, heir);
+}
+
+bool kap_heir_next(kap_span_t *rest, kap_span_t *region, kap_span_t *heir)
+{
+    return kap_get_text(rest, region) && kap_get_text(rest, heir);
+}
+
+void kap_succession_row_pack(kap_buf_t *buf, const kap_succession_row_t *row)
+{
+    kap_put_svarint(buf, row->from_at);
+    kap_buf_append(buf, row->heirs);
+}
+
+int kap_succession_row_unpack(kap_span_t value, kap_succession_row_t *row)
+{
+    kap_span_t region, heir;
+
+    if (!kap_get_svarint(&value, &row->from_at))
+        return KAP_E_CORRUPT;
+    row->heirs = value;
+    while (kap_heir_next(&value, &region, &heir))
+        ;
+    return value.size == 0 && row->heirs.size > 0 ? KAP_OK : KAP_E_CORRUPT;
+}
+
+int kap_rows_succession(kap_txn_t *txn, kap_succeeded_t kind, kap_span_t id,
+                        kap_succession_row_t *row)
+{
+    kap_key_t key;
+    kap_span_t value;
+
+    kap_key_scoped(&key, kind, id);
+    int rc = kap_txn_get(txn, KAP_ROWS_SUCCESSIONS, kap_key_span(&key), &value);
+    return rc == KAP_OK ? kap_succession_row_unpack(value, row) : rc;
+}
+
 int kap_rows_directory(kap_txn_t *txn, uint64_t log_seq, uint64_t *from, kap_span_t *json)
 {
     kap_cursor_t *cursor;

@@ -54,7 +54,7 @@
     KAP_TABLE(SKETCHES, "sketches", "as cells", "durations, in log buckets")                       \
     KAP_TABLE(FOLLOWED, "followed", "region, kind, time, position",                                \
               "events of the follow-up model")                                                     \
-    KAP_TABLE(SUCCESSIONS, "successions", "position", "who followed whom")
+    KAP_TABLE(SUCCESSIONS, "successions", "kind, id", "who follows it, from when and where")
 
 enum {
 #define KAP_TABLE(NAME, name, key, value) KAP_ROWS_##NAME,
@@ -248,6 +248,22 @@ typedef struct {
 /* KAP_E_NOTFOUND. */
 int kap_rows_latest(kap_txn_t *txn, kap_span_t key, kap_latest_t *latest);
 
+/* Who follows a member, a region or an area. */
+typedef enum { KAP_SUCCEEDED_MEMBER = 1, KAP_SUCCEEDED_REGION, KAP_SUCCEEDED_AREA } kap_succeeded_t;
+
+typedef struct {
+    int64_t from_at;  /* from this instant on */
+    kap_span_t heirs; /* kap_heir_next: one for everywhere, or one a region */
+} kap_succession_row_t;
+
+/* KAP_E_NOTFOUND: nobody followed it. */
+int kap_rows_succession(kap_txn_t *txn, kap_succeeded_t kind, kap_span_t id,
+                        kap_succession_row_t *row);
+
+/* Takes the next heir off the list; `region` empty: everywhere. false at the end of it. */
+bool kap_heir_next(kap_span_t *rest, kap_span_t *region, kap_span_t *heir);
+void kap_heir_put(kap_buf_t *buf, kap_span_t region, kap_span_t heir);
+
 /* --- building keys and values; book.c, count.c and audit.c --- */
 
 typedef struct {
@@ -284,6 +300,8 @@ void kap_case_row_pack(kap_buf_t *buf, const kap_case_row_t *row);
 void kap_latest_pack(kap_buf_t *buf, const kap_latest_t *latest);
 int kap_latest_unpack(kap_span_t value, kap_latest_t *latest);
 void kap_archive_pack(kap_buf_t *buf, const kap_archive_t *archive);
+void kap_succession_row_pack(kap_buf_t *buf, const kap_succession_row_t *row);
+int kap_succession_row_unpack(kap_span_t value, kap_succession_row_t *row);
 void kap_referral_row_pack(kap_buf_t *buf, const kap_referral_row_t *row);
 int kap_referral_row_unpack(kap_span_t value, kap_referral_row_t *row);
 

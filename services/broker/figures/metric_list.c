@@ -155,25 +155,32 @@ static int by_ends(const void *a, const void *b)
     return order != 0 ? order : kap_span_cmp(x->region, y->region);
 }
 
+void kap_metric_sort_handed(kap_handed_t *edges, uint32_t *count)
+{
+    uint32_t kept = 0;
+
+    if (*count > 0)
+        qsort(edges, *count, sizeof *edges, by_ends);
+    for (uint32_t i = 0; i < *count; i++) {
+        if (kept > 0 && by_ends(&edges[i], &edges[kept - 1]) == 0) {
+            edges[kept - 1].handed += edges[i].handed;
+            edges[kept - 1].expected += edges[i].expected;
+        } else {
+            edges[kept++] = edges[i];
+        }
+    }
+    *count = kept;
+}
+
 int kap_metric_handed(const kap_metric_at_t *at, const kap_metric_query_t *query, bool merged,
                       kap_handed_t **edges, uint32_t *count)
 {
     handing_t h = {.at = at, .query = query, .merged = merged};
-    uint32_t kept = 0;
     int rc = kap_sum_edges(at->summer, &query->what.scope, add_edge, &h);
 
-    if (h.count > 0)
-        qsort(h.edges, h.count, sizeof *h.edges, by_ends);
-    for (uint32_t i = 0; i < h.count; i++) {
-        if (kept > 0 && by_ends(&h.edges[i], &h.edges[kept - 1]) == 0) {
-            h.edges[kept - 1].handed += h.edges[i].handed;
-            h.edges[kept - 1].expected += h.edges[i].expected;
-        } else {
-            h.edges[kept++] = h.edges[i];
-        }
-    }
+    kap_metric_sort_handed(h.edges, &h.count);
     *edges = h.edges;
-    *count = kept;
+    *count = h.count;
     return rc;
 }
 

@@ -45,7 +45,10 @@ typedef struct {
 int kap_metric_handed(const kap_metric_at_t *at, const kap_metric_query_t *query, bool merged,
                       kap_handed_t **edges, uint32_t *count);
 
-/* The edge of a list, NULL when it is not there. */
+/* Brings edges into that order and adds up those that are the same. */
+void kap_metric_sort_handed(kap_handed_t *edges, uint32_t *count);
+
+/* The edge of a list in that order, NULL when it is not there. */
 const kap_handed_t *kap_metric_find_handed(const kap_handed_t *edges, uint32_t count,
                                            kap_span_t region, kap_span_t from, kap_span_t to);
 

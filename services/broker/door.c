@@ -10,6 +10,7 @@
 #include "err.h"
 #include "log.h"
 #include "referral.h"
+#include "seen.h"
 
 enum {
     LINGER_MS = 1000,
@@ -45,6 +46,7 @@ struct kap_door {
     uint32_t verdict_room;
     kap_buf_t header, body;
     kap_arena_t *arena; /* sentences of one receipt */
+    kap_seen_t *seen;   /* who was let in, and when */
     kap_door_counts_t counts;
 };
 
@@ -53,6 +55,11 @@ struct kap_door {
 const kap_member_t *kap_door_who(const kap_door_t *door, const char *key)
 {
     return kap_access_who(kap_live_now(door->opts.live), key, kap_clock_now_ms(door->opts.clock));
+}
+
+const kap_metric_seen_t *kap_door_seen(const kap_door_t *door, kap_arena_t *arena)
+{
+    return kap_seen_copy(door->seen, kap_clock_now_ms(door->opts.clock), arena);
 }
 
 static kap_header_t header_of(const kap_door_t *door, kap_span_t req, kap_verb_t verb)
@@ -469,6 +476,7 @@ static void on_message(void *arg, kap_msg_t **msg)
         kap_door_refuse(door, peer, header.req, KAP_REFUSAL_NOT_ALLOWED_KEY, NULL);
         return;
     }
+    kap_seen_note(door->seen, who->id, kap_clock_now_ms(door->opts.clock));
     on_request(door, msg, &header, who, key);
 }
 
@@ -489,10 +497,13 @@ int kap_door_open(const kap_door_opts_t *opts, kap_door_t **out)
                             .max_frame_bytes = KAP_LIMIT_FRAME_BYTES,
                             .max_frames = KAP_LIMIT_FRAMES + 1,
                             .linger_ms = LINGER_MS};
-    int rc = door->arena ? kap_sock_open(opts->loop, &sock, on_message, NULL, door, &door->sock)
-                         : KAP_E_NOMEM;
+    door->seen = kap_seen_new(kap_clock_now_ms(opts->clock));
+    int rc = door->arena && door->seen
+                 ? kap_sock_open(opts->loop, &sock, on_message, NULL, door, &door->sock)
+                 : KAP_E_NOMEM;
     if (rc != KAP_OK) {
         kap_arena_destroy(&door->arena);
+        kap_seen_destroy(&door->seen);
         free(door);
         return rc;
     }
@@ -533,6 +544,7 @@ void kap_door_close(kap_door_t **handle)
     free(door->tickets);
     free(door->verdicts);
     kap_arena_destroy(&door->arena);
+    kap_seen_destroy(&door->seen);
     kap_buf_fini(&door->header);
     kap_buf_fini(&door->body);
     free(door);

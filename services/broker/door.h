@@ -21,6 +21,7 @@
 #include "ledger.h"
 #include "live.h"
 #include "loop.h"
+#include "metric.h"
 #include "query.h"
 #include "sock.h"
 
@@ -46,6 +47,9 @@ int kap_door_serve(kap_door_t *door, kap_ledger_t *ledger, kap_fetcher_t *fetche
 
 /* The member that holds the key now, or NULL. */
 const kap_member_t *kap_door_who(const kap_door_t *door, const char *key);
+
+/* When each member's node was last let in, in the arena; NULL when out of memory. */
+const kap_metric_seen_t *kap_door_seen(const kap_door_t *door, kap_arena_t *arena);
 
 /* Sends an answer (EVENTS, ANSWER); blobs are lent and carry at most 64 frames. KAP_E_AGAIN,
  * KAP_E_UNREACHABLE. */

@@ -172,6 +172,39 @@ static int make_directory(const char *path)
     return sync_directory(parent);
 }
 
+/* A file in the folder of a store; false when the name is too long. */
+static bool file_in(char name[PATH_MAX], const char *folder, const char *file)
+{
+    return (size_t)snprintf(name, PATH_MAX, "%s/%s", folder, file) < PATH_MAX;
+}
+
+/* LMDB writes its first pages in place: torn by a power failure they would be no store. So a new
+ * one is made whole in a folder beside, and gets its name when it is on the disk. */
+static int make_whole(const env_t *env, const kap_store_opts_t *opts, const char *const *tables)
+{
+    env_t new = {.lock = -1};
+    char made[PATH_MAX], name[PATH_MAX], lock[PATH_MAX];
+
+    if (!file_in(name, env->path, "data.mdb") || !file_in(new.path, env->path, "new") ||
+        !file_in(made, new.path, "data.mdb") || !file_in(lock, new.path, "lock.mdb"))
+        return KAP_E_INVALID;
+    if (access(name, F_OK) == 0)
+        return KAP_OK;
+    if ((unlink(made) != 0 && errno != ENOENT && errno != ENOTDIR) ||
+        (mkdir(new.path, 0700) != 0 && errno != EEXIST))
+        return translate(errno);
+    int rc = env_make(&new, opts, tables);
+    if (new.mdb != NULL)
+        mdb_env_close(new.mdb);
+    if (rc == KAP_OK && rename(made, name) != 0)
+        rc = translate(errno);
+    if (rc != KAP_OK)
+        return rc;
+    unlink(lock);
+    rmdir(new.path);
+    return sync_directory(env->path);
+}
+
 static int env_open(const kap_store_opts_t *opts, const char *const *tables, void **out)
 {
     env_t *env = calloc(1, sizeof *env);
@@ -187,6 +220,8 @@ static int env_open(const kap_store_opts_t *opts, const char *const *tables, voi
         rc = make_directory(env->path);
         if (rc == KAP_OK)
             rc = take_lock(env);
+        if (rc == KAP_OK)
+            rc = make_whole(env, opts, tables);
     }
     if (rc == KAP_OK)
         rc = env_make(env, opts, tables);

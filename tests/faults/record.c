@@ -6,7 +6,8 @@
  *
  *   KAP_RECORD=FILE      records are appended: {op, offset, size} as three int64 of the host, then
  *                        the bytes. Ops: w write, d write that is durable at once (O_DSYNC),
- *                        s everything before is durable, m mark (written by the tests).
+ *                        s everything before is durable, n the file got its name,
+ *                        m mark (written by the tests).
  *   KAP_RECORD_SLOW_MS   a sync takes this long: a promise that does not wait for it is seen
  *   KAP_RECORD_NOSYNC    syncs are neither done nor noted: the negative control
  *   KAP_FAIL=WHAT:N:HOW  the N-th call (from 1) of WHAT (write, sync) on a data.mdb fails;
@@ -202,6 +203,18 @@ ssize_t write(int fd, const void *bytes, size_t size)
     if (done > 0)
         note_write(fd, offset, bytes, (size_t)done);
     return done;
+}
+
+int rename(const char *from, const char *to)
+{
+    static int (*real)(const char *, const char *);
+    size_t size = strlen(to);
+    if (!real)
+        real = next_of("rename");
+    int rc = real(from, to);
+    if (rc == 0 && size >= 8 && strcmp(to + size - 8, "data.mdb") == 0)
+        note('n', 0, NULL, 0);
+    return rc;
 }
 
 static int sync_as(int fd, int (*real)(int))

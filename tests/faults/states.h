@@ -32,8 +32,7 @@ typedef void states_judge_t(void *arg, const char *folder, size_t promises, uint
                             kap_buf_t *why);
 
 /* About `count` states, spread over the record's moments; prints a line of figures; the number of
- * states with something wrong. States before the first promise may be no store yet: the judge is
- * told promises = 0. */
+ * states with something wrong. Before the file got its name there is an empty folder. */
 uint64_t states_explore(states_t *states, uint64_t seed, uint64_t count, states_judge_t *judge,
                         void *arg);
 

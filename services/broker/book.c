@@ -10,10 +10,11 @@
 #include "seeded.h"
 
 enum {
-    NAMES_KEPT_MAX = 200000, /* a guess: names in memory before they are read anew */
-    TAIL_ROWS_MAX = 32,      /* so many batches are folded into streams at once, ... */
-    TAIL_BYTES_MAX = 65536,  /* ... or those that together have so many bytes: who reads a
-                              * stream to its end walks them all */
+    NAMES_KEPT_MAX = 200000,  /* a guess: names in memory before they are read anew */
+    TAIL_ROWS_MAX = 32,       /* so many batches are folded into streams at once, ... */
+    ROWS_KEPT_MAX = 16 << 20, /* a guess: bytes of rows kept for counting; others are read again */
+    TAIL_BYTES_MAX = 65536,   /* ... or those that together have so many bytes: who reads a
+                               * stream to its end walks them all */
 };
 
 typedef struct {
@@ -27,6 +28,23 @@ typedef struct pending {
     kap_span_t value;
     struct pending *next;
 } pending_t;
+
+/* Room of a row that waits, and in which order it was created. */
+typedef struct {
+    uint8_t *data;
+    size_t cap;
+    uint64_t created_seq;
+} row_place_t;
+
+/* A case that is to be counted. */
+typedef struct {
+    uint32_t scope, region;
+    kap_span_t id;
+    bool whole; /* begun since figures were written: all its referrals stand here, as they are */
+    kap_count_row_t *rows;
+    row_place_t *places; /* where rows[i] lies */
+    uint32_t count, cap;
+} waiting_t;
 
 struct kap_book {
     kap_txn_t *txn;
@@ -52,12 +70,15 @@ struct kap_book {
     bool in_group;
     saved_t *saved;
     uint32_t saved_count, saved_cap;
-    kap_figures_change_t *extra; /* changes that no referral's row tells */
+    kap_count_change_t *extra; /* changes that no referral's row tells */
     uint32_t extra_count, extra_cap;
-    /* contributions that wait, from batch to batch */
+    uint32_t directory; /* number of the one in force */
+    /* what waits to be counted, from batch to batch */
     kap_arena_t *waiting_arena;
-    kap_index_t waiting;
-    bool urgent;
+    kap_index_t waiting, cases;
+    kap_count_refused_t *refused;
+    uint32_t refused_count, refused_cap, refused_before; /* before: those of earlier batches */
+    bool urgent, doubtful; /* doubtful: some of it may be of a batch that came to nothing */
 };
 
 static const size_t object_bytes[KAP_OBJECT_KINDS] = {
@@ -80,9 +101,11 @@ kap_book_t *kap_book_new(bool figures)
     s->figures = figures;
     s->name_arena = kap_arena_new(64 << 10);
     s->waiting_arena = kap_arena_new(256 << 10);
+    s->directory = 1;
     kap_index_init(&s->names);
     kap_index_init(&s->objects);
     kap_index_init(&s->waiting);
+    kap_index_init(&s->cases);
     if (s->name_arena == NULL || s->waiting_arena == NULL)
         kap_book_destroy(&s);
     return s;
@@ -99,6 +122,8 @@ void kap_book_destroy(kap_book_t **book)
     kap_index_fini(&s->names);
     kap_index_fini(&s->objects);
     kap_index_fini(&s->waiting);
+    kap_index_fini(&s->cases);
+    free(s->refused);
     kap_buf_fini(&s->buf);
     free(s);
     *book = NULL;
@@ -120,6 +145,7 @@ void kap_book_begin(kap_book_t *s, kap_txn_t *txn, kap_arena_t *arena)
     s->in_group = false;
     s->extra = NULL;
     s->extra_count = s->extra_cap = 0;
+    s->refused_count = s->refused_before;
     kap_index_reset(&s->objects);
 }
 
@@ -173,9 +199,20 @@ void kap_book_forget(kap_book_t *s)
     s->last_number = 0;
     s->numbers_known = false;
     s->tail_known = false;
+    s->doubtful = true;
 }
 
 /* --- names --- */
+
+uint32_t kap_book_directory(const kap_book_t *s)
+{
+    return s->directory;
+}
+
+void kap_book_new_directory(kap_book_t *s)
+{
+    s->directory++;
+}
 
 static kap_name_t *make_name(kap_book_t *s, kap_span_t text, uint64_t hash)
 {
@@ -351,19 +388,35 @@ uint64_t kap_book_receipt(kap_book_t *s, kap_name_t *source, uint64_t sequence)
 
 /* --- objects --- */
 
-/* The object of a key in this batch; *made says that it must be read. */
-static void *object(kap_book_t *s, kap_object_kind_t kind, uint32_t scope, kap_span_t id,
-                    bool *made)
+static uint64_t hash_of(const kap_book_t *s, kap_object_kind_t kind, uint32_t scope, kap_span_t id)
 {
-    uint64_t hash = kap_index_hash(&s->objects, (uint64_t)kind << 32 | scope, id);
+    return kap_index_hash(&s->objects, (uint64_t)kind << 32 | scope, id);
+}
+
+/* The object of a key, as far as this batch has asked for it. */
+static kap_object_t *known_object(const kap_book_t *s, kap_object_kind_t kind, uint64_t hash,
+                                  uint32_t scope, kap_span_t id)
+{
     size_t place = SIZE_MAX;
     kap_object_t *o;
 
-    *made = false;
     while ((o = kap_index_find(&s->objects, hash, &place)) != NULL) {
         if (o->kind == kind && o->scope == scope && kap_span_eq(o->id, id))
             return o;
     }
+    return NULL;
+}
+
+/* The object of a key in this batch; *made says that it must be read. */
+static void *object(kap_book_t *s, kap_object_kind_t kind, uint32_t scope, kap_span_t id,
+                    bool *made)
+{
+    uint64_t hash = hash_of(s, kind, scope, id);
+    kap_object_t *o = known_object(s, kind, hash, scope, id);
+
+    *made = false;
+    if (o != NULL)
+        return o;
     o = kap_book_alloc(s, object_bytes[kind]);
     if (o == NULL)
         return NULL;
@@ -626,11 +679,11 @@ void kap_book_due_delete(kap_book_t *s, kap_span_t key)
     }
 }
 
-void kap_book_figure(kap_book_t *s, const kap_figures_change_t *change)
+void kap_book_figure(kap_book_t *s, const kap_count_change_t *change)
 {
     if (s->extra_count == s->extra_cap) {
         uint32_t cap = s->extra_cap == 0 ? 16 : s->extra_cap * 2;
-        kap_figures_change_t *grown = kap_book_alloc(s, cap * sizeof *grown);
+        kap_count_change_t *grown = kap_book_alloc(s, cap * sizeof *grown);
         if (grown == NULL)
             return;
         if (s->extra_count > 0)
@@ -639,6 +692,23 @@ void kap_book_figure(kap_book_t *s, const kap_figures_change_t *change)
         s->extra_cap = cap;
     }
     s->extra[s->extra_count++] = *change;
+}
+
+void kap_book_refused(kap_book_t *s, uint32_t member, int64_t at)
+{
+    if (!s->figures)
+        return; /* they are counted from the log, once figures are kept: replay.c */
+    if (s->refused_count == s->refused_cap) {
+        uint32_t cap = s->refused_cap == 0 ? 64 : s->refused_cap * 2;
+        kap_count_refused_t *grown = realloc(s->refused, cap * sizeof *grown);
+        if (grown == NULL) {
+            kap_book_fail(s, KAP_E_NOMEM);
+            return;
+        }
+        s->refused = grown;
+        s->refused_cap = cap;
+    }
+    s->refused[s->refused_count++] = (kap_count_refused_t){member, at};
 }
 
 /* --- writing --- */
@@ -878,12 +948,14 @@ static void write_touched(kap_book_t *s)
         write_tail(s, base);
 }
 
-/* A contribution that waits for the next writing of figures. */
-static void wait_for_figures(kap_book_t *s, const kap_figures_change_t *change)
+/* --- what waits to be counted --- */
+
+/* A change on its own, e.g. of a tally. */
+static void wait_for_figures(kap_book_t *s, const kap_count_change_t *change)
 {
     uint64_t hash = kap_index_hash(&s->waiting, change->key.seq, kap_span(NULL, 0));
     size_t place = SIZE_MAX;
-    kap_figures_change_t *waiting;
+    kap_count_change_t *waiting;
 
     while ((waiting = kap_index_find(&s->waiting, hash, &place)) != NULL) {
         if (waiting->key.seq == change->key.seq) {
@@ -897,6 +969,117 @@ static void wait_for_figures(kap_book_t *s, const kap_figures_change_t *change)
     else
         *waiting = *change;
 }
+
+/* The case as it waits; `whole` for one that waits from now on. NULL on error. */
+static waiting_t *waiting_case(kap_book_t *s, uint32_t scope, kap_span_t id, uint32_t region,
+                               bool whole)
+{
+    uint64_t hash = kap_index_hash(&s->cases, scope, id);
+    size_t place = SIZE_MAX;
+    waiting_t *w;
+
+    while ((w = kap_index_find(&s->cases, hash, &place)) != NULL) {
+        if (w->scope == scope && kap_span_eq(w->id, id))
+            return w;
+    }
+    w = kap_arena_calloc(s->waiting_arena, 1, sizeof *w);
+    if (w != NULL)
+        w->id = kap_arena_dup(s->waiting_arena, id);
+    if (w == NULL || w->id.data == NULL || kap_index_add(&s->cases, hash, w) != KAP_OK) {
+        kap_book_fail(s, KAP_E_NOMEM);
+        return NULL;
+    }
+    w->scope = scope;
+    w->region = region;
+    w->whole = whole;
+    return w;
+}
+
+void kap_book_count_case(kap_book_t *s, uint32_t scope, kap_span_t id, uint32_t region)
+{
+    (void)waiting_case(s, scope, id, region, false);
+}
+
+/* Did the case begin in this batch, and is there room to keep its rows? */
+static bool begins(const kap_book_t *s, uint32_t scope, kap_span_t id)
+{
+    if (kap_arena_held_bytes(s->waiting_arena) > ROWS_KEPT_MAX)
+        return false;
+    uint64_t hash = hash_of(s, KAP_OBJECT_CASE, scope, id);
+    const kap_object_t *o = known_object(s, KAP_OBJECT_CASE, hash, scope, id);
+
+    return o != NULL && ((const kap_case_object_t *)o)->row.ids.size == 0;
+}
+
+static bool grow_rows(kap_book_t *s, waiting_t *w)
+{
+    uint32_t cap = w->cap == 0 ? 1 : w->cap * 2;
+    kap_count_row_t *rows = kap_arena_alloc(s->waiting_arena, cap * sizeof *rows);
+    row_place_t *places = kap_arena_alloc(s->waiting_arena, cap * sizeof *places);
+
+    if (rows == NULL || places == NULL)
+        return false;
+    if (w->count > 0) {
+        memcpy(rows, w->rows, w->count * sizeof *rows);
+        memcpy(places, w->places, w->count * sizeof *places);
+    }
+    w->rows = rows;
+    w->places = places;
+    w->cap = cap;
+    return true;
+}
+
+/* Where the row of a referral lies in its case, made when it is not there; UINT32_MAX on error. */
+static uint32_t row_at(kap_book_t *s, waiting_t *w, kap_span_t id, uint64_t created_seq)
+{
+    uint32_t at = w->count;
+
+    for (uint32_t i = 0; i < w->count; i++) {
+        if (w->places[i].created_seq == created_seq && kap_span_eq(w->rows[i].id, id))
+            return i;
+    }
+    kap_span_t kept = kap_arena_dup(s->waiting_arena, id);
+    if (kept.data == NULL || (w->count == w->cap && !grow_rows(s, w)))
+        return UINT32_MAX;
+    while (at > 0 && w->places[at - 1].created_seq > created_seq) {
+        w->rows[at] = w->rows[at - 1];
+        w->places[at] = w->places[at - 1];
+        at--;
+    }
+    w->rows[at] = (kap_count_row_t){.id = kept};
+    w->places[at] = (row_place_t){.created_seq = created_seq};
+    w->count++;
+    return at;
+}
+
+/* Keeps the row that is being written, so that it need not be read again. */
+static void keep_row(kap_book_t *s, waiting_t *w, const kap_referral_object_t *r, kap_span_t row)
+{
+    enum { ROOM = 64 }; /* a guess: what later events add to a row */
+    uint32_t at = row_at(s, w, r->o.id, r->row.created_seq);
+
+    if (at != UINT32_MAX && w->places[at].cap < row.size) {
+        w->places[at].cap = row.size + ROOM;
+        w->places[at].data = kap_arena_alloc(s->waiting_arena, w->places[at].cap);
+    }
+    if (at == UINT32_MAX || w->places[at].data == NULL) {
+        kap_book_fail(s, KAP_E_NOMEM);
+        return;
+    }
+    memcpy(w->places[at].data, row.data, row.size);
+    w->rows[at].row = kap_span(w->places[at].data, row.size);
+}
+
+static void wait_for_count(kap_book_t *s, const kap_referral_object_t *r)
+{
+    kap_span_t id = r->row.r.case_id, row = kap_buf_span(&s->buf);
+    waiting_t *w = waiting_case(s, r->o.scope, id, r->row.places.region, begins(s, r->o.scope, id));
+
+    if (w != NULL && w->whole && s->buf.err == KAP_OK)
+        keep_row(s, w, r, row);
+}
+
+/* --- objects --- */
 
 /* The index of deadlines may name a time too early, never one too late. */
 static void write_due(kap_book_t *s, kap_referral_object_t *r)
@@ -914,29 +1097,10 @@ static void write_due(kap_book_t *s, kap_referral_object_t *r)
 
 static void write_referral(kap_book_t *s, kap_referral_object_t *r)
 {
-    kap_figures_change_t change = {0};
-    const kap_referral_t *state = &r->row.r;
-
     write_due(s, r);
     kap_referral_row_pack(&s->buf, &r->row);
-    if (!s->figures)
-        return;
-    if (r->region == NULL)
-        r->region = kap_book_name(s, state->region);
-    if (r->from == NULL)
-        r->from = kap_book_name(s, state->from);
-    if (r->to == NULL)
-        r->to = kap_book_name(s, state->to);
-    if (r->region == NULL || r->from == NULL || r->to == NULL)
-        return;
-    change.key = (kap_cohort_key_t){.region = r->region->number,
-                                    .from = r->from->number,
-                                    .to = r->to->number,
-                                    .at = state->created_at,
-                                    .seq = r->row.created_seq,
-                                    .utc = (state->flags & KAP_RF_ARCHIVE) != 0};
-    kap_contribution_of(&r->row, &change.now);
-    wait_for_figures(s, &change);
+    if (s->figures)
+        wait_for_count(s, r);
 }
 
 static void write_case(kap_book_t *s, kap_case_object_t *c)
@@ -1026,24 +1190,45 @@ bool kap_book_figures_urgent(const kap_book_t *s)
     return s->urgent;
 }
 
-size_t kap_book_figures_waiting(const kap_book_t *s)
+bool kap_book_figures_waiting(const kap_book_t *s)
 {
-    return s->waiting.count;
+    return s->waiting.count > 0 || s->cases.count > 0 || s->refused_count > 0;
 }
 
-int kap_book_write_figures(kap_book_t *s)
+/* Lists of what waits, in the batch's arena. */
+static int list_waiting(kap_book_t *s, kap_count_work_t *work)
 {
-    size_t n = 0;
-    kap_figures_change_t *changes =
-        kap_arena_alloc(s->arena, (s->waiting.count + 1) * sizeof *changes);
-
-    if (changes == NULL)
+    work->changes = kap_arena_alloc(s->arena, s->waiting.count * sizeof *work->changes);
+    work->cases = kap_arena_alloc(s->arena, s->cases.count * sizeof *work->cases);
+    if (work->changes == NULL || work->cases == NULL)
         return KAP_E_NOMEM;
     for (size_t i = 0; i < s->waiting.size; i++) {
         if (s->waiting.slots[i].item != NULL)
-            changes[n++] = *(const kap_figures_change_t *)s->waiting.slots[i].item;
+            work->changes[work->change_count++] =
+                *(const kap_count_change_t *)s->waiting.slots[i].item;
     }
-    return kap_figures_apply(s->txn, s->arena, changes, n);
+    for (size_t i = 0; i < s->cases.size; i++) {
+        const waiting_t *w = s->cases.slots[i].item;
+        if (w == NULL)
+            continue;
+        kap_count_case_t *c = &work->cases[work->case_count++];
+        *c = (kap_count_case_t){.scope = w->scope, .id = w->id, .region = w->region};
+        if (w->whole && !s->doubtful) {
+            c->rows = w->rows;
+            c->row_count = w->count;
+        }
+    }
+    work->refused = s->refused;
+    work->refused_count = s->refused_count;
+    return KAP_OK;
+}
+
+int kap_book_write_figures(kap_book_t *s, uint64_t counted_to)
+{
+    kap_count_work_t work = {.counted_to = counted_to, .doubtful = s->doubtful};
+    int rc = list_waiting(s, &work);
+
+    return rc != KAP_OK ? rc : kap_count_apply(s->txn, &work);
 }
 
 void kap_book_end(kap_book_t *s, bool figures_written)
@@ -1053,9 +1238,12 @@ void kap_book_end(kap_book_t *s, bool figures_written)
     s->touched = NULL;
     if (figures_written) {
         kap_index_reset(&s->waiting);
+        kap_index_reset(&s->cases);
         kap_arena_reset(s->waiting_arena);
-        s->urgent = false;
+        s->urgent = s->doubtful = false;
+        s->refused_count = 0;
     }
+    s->refused_before = s->refused_count;
     s->txn = NULL;
     s->arena = NULL;
 }

@@ -16,7 +16,7 @@
 
 #include "arena.h"
 #include "directory.h"
-#include "figures.h"
+#include "count.h"
 #include "index.h"
 #include "meeting.h"
 #include "rows.h"
@@ -33,6 +33,9 @@ typedef struct kap_name {
     uint64_t hash;
     uint32_t number; /* 0: none yet */
     int8_t targets;  /* as a region: 1 has targets of its own, -1 has none, 0 not looked up */
+    /* as a region its area, as a member its organisation (numbers, 0: none), by the directory of
+     * that number (kap_book_directory) */
+    uint32_t area, area_by, organisation, organisation_by;
     bool head_known; /* as a stream */
     bool mark_known; /* as a source */
     uint64_t head;   /* newest place, those of this batch included */
@@ -73,8 +76,8 @@ typedef struct kap_object {
 typedef struct {
     kap_object_t o;
     kap_referral_row_t row;
-    /* looked up once: names of its region and ends, and their streams; NULL: not yet */
-    kap_name_t *region, *from, *to;
+    /* looked up once: names of its ends, and their streams; NULL: not yet */
+    kap_name_t *from, *to;
     kap_name_t *region_stream, *from_stream, *to_stream;
 } kap_referral_object_t;
 
@@ -115,7 +118,7 @@ typedef struct {
     kap_succession_row_t row;
 } kap_succession_object_t;
 
-/* figures false: contributions are not gathered. NULL when out of memory. */
+/* figures false: only what is urgent is gathered. NULL when out of memory. */
 kap_book_t *kap_book_new(bool figures);
 void kap_book_destroy(kap_book_t **book);
 
@@ -137,11 +140,11 @@ bool kap_book_is_clean(const kap_book_t *book);
 /* True when figures were gathered that must not wait: another batch could not tell them again. */
 bool kap_book_figures_urgent(const kap_book_t *book);
 
-/* How many contributions wait. */
-size_t kap_book_figures_waiting(const kap_book_t *book);
+/* Does anything wait to be counted? */
+bool kap_book_figures_waiting(const kap_book_t *book);
 
-/* Brings cohort, cells and sketches to this position, in the same transaction. */
-int kap_book_write_figures(kap_book_t *book);
+/* Counts what waits, in the same transaction. counted_to: kap_count_work_t. */
+int kap_book_write_figures(kap_book_t *book, uint64_t counted_to);
 
 /* After the commit: what was gathered is done (figures_written says whether figures too). */
 void kap_book_end(kap_book_t *book, bool figures_written);
@@ -153,6 +156,10 @@ void kap_book_forget(kap_book_t *book);
 
 /* The name of a text (1 to 511 bytes); NULL on error. */
 kap_name_t *kap_book_name(kap_book_t *book, kap_span_t text);
+
+/* Number of the directory in force: another one each time that a new one is told. From 1 on. */
+uint32_t kap_book_directory(const kap_book_t *book);
+void kap_book_new_directory(kap_book_t *book);
 
 /* The text of a number; empty on error and for 0. */
 kap_span_t kap_book_text(kap_book_t *book, uint32_t number);
@@ -204,7 +211,14 @@ void kap_book_case_add(kap_book_t *book, kap_case_object_t *c, kap_span_t referr
 void kap_book_title(kap_book_t *book, uint32_t scope, kap_span_t id, kap_span_t title);
 
 /* A figure that no referral's row tells: urgent. */
-void kap_book_figure(kap_book_t *book, const kap_figures_change_t *change);
+void kap_book_figure(kap_book_t *book, const kap_count_change_t *change);
+
+/* An event of a member that was refused. */
+void kap_book_refused(kap_book_t *book, uint32_t member, int64_t at);
+
+/* A case that is to be counted anew, though no row of it changes; the region of any of its
+ * referrals. Rows that change are noted by themselves. */
+void kap_book_count_case(kap_book_t *book, uint32_t scope, kap_span_t id, uint32_t region);
 
 /* From here on changes can be taken back together; groups do not nest. */
 void kap_book_group_begin(kap_book_t *book);

@@ -124,6 +124,7 @@ int kap_engine_set_directory(kap_engine_t *e, kap_directory_t *dir, kap_span_t j
         return e->json.err;
     e->json_new = true;
     e->dir = kap_directory_ref(dir);
+    kap_book_new_directory(e->book);
     kap_directory_unref(&old);
     return KAP_OK;
 }
@@ -489,7 +490,9 @@ int kap_engine_put_figures(kap_engine_t *e, bool due)
         e->next.figures_seq = e->next.seq;
         e->next.figures_time = e->next.time;
     }
-    return kap_book_figures_waiting(e->book) == 0 ? KAP_OK : kap_book_write_figures(e->book);
+    if (!kap_book_figures_waiting(e->book))
+        return KAP_OK;
+    return kap_book_write_figures(e->book, e->head.figures_seq);
 }
 
 /* Writes everything and commits. */

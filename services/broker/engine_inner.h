@@ -73,6 +73,9 @@ const kap_entry_t *kap_engine_enter(kap_engine_t *e, const kap_judge_t *judge, k
                                     const kap_event_t *ev, uint64_t sequence,
                                     const kap_judged_t *judged);
 
+/* The member part of a source; NULL on error, which the book knows. */
+kap_name_t *kap_engine_member_of(kap_engine_t *e, kap_span_t source);
+
 void kap_runs_reset(kap_runs_t *runs);
 void kap_runs_fini(kap_runs_t *runs);
 int kap_runs_write(kap_txn_t *txn, unsigned table, const kap_runs_t *runs);

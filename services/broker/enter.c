@@ -166,6 +166,23 @@ static kap_span_t shown_end(kap_engine_t *e, kap_span_t id, kap_name_t **slot)
     return name == NULL ? kap_span(NULL, 0) : shown(e, name);
 }
 
+kap_name_t *kap_engine_member_of(kap_engine_t *e, kap_span_t source)
+{
+    const uint8_t *end = memchr(source.data, '/', source.size);
+    size_t size = end == NULL ? source.size : (size_t)(end - source.data);
+
+    return kap_book_name(e->book, size == 0 ? source : kap_span_sub(source, 0, size));
+}
+
+/* A refused event counts for whoever published it. */
+static void count_refused(kap_engine_t *e, const kap_name_t *source)
+{
+    kap_name_t *member = kap_engine_member_of(e, source->text);
+
+    if (member != NULL)
+        kap_book_refused(e->book, kap_book_number(e->book, member), e->now);
+}
+
 /* Enters a decided event: log, chain, mark, streams. Returns its entry, NULL on error. */
 const kap_entry_t *kap_engine_enter(kap_engine_t *e, const kap_judge_t *judge, kap_name_t *source,
                                     const kap_event_t *ev, uint64_t sequence,
@@ -213,8 +230,10 @@ const kap_entry_t *kap_engine_enter(kap_engine_t *e, const kap_judge_t *judge, k
                            .content_hash = hashes,
                            .leaf = hashes + HASH};
     e->entry_count++;
-    if (!body)
+    if (!body) {
+        count_refused(e, source);
         return entry;
+    }
     entry->open = ev->open;
     entry->ends = ev->ends;
     entry->sealed = ev->sealed;

@@ -951,45 +951,91 @@ void kap_judge_event(const kap_judge_t *judge, const kap_event_t *ev, const kap_
 
 /* --- after the verdict --- */
 
+/* Number of a text of the directory; 0 when it is empty. */
+static uint32_t number_of(const kap_judge_t *j, kap_span_t text)
+{
+    kap_name_t *name = text.size == 0 ? NULL : kap_book_name(j->book, text);
+
+    return name == NULL ? 0 : kap_book_number(j->book, name);
+}
+
+/* Looked up once a directory. */
+static uint32_t area_of(const kap_judge_t *j, kap_name_t *name)
+{
+    uint32_t directory = kap_book_directory(j->book);
+
+    if (name->area_by != directory) {
+        const kap_region_t *region = kap_directory_region(j->dir, name->text);
+        name->area = region == NULL ? 0 : number_of(j, region->area);
+        name->area_by = directory;
+    }
+    return name->area;
+}
+
+static uint32_t organisation_of(const kap_judge_t *j, kap_name_t *name)
+{
+    uint32_t directory = kap_book_directory(j->book);
+
+    if (name->organisation_by != directory) {
+        const kap_member_t *m = kap_directory_member(j->dir, name->text);
+        name->organisation = m == NULL ? 0 : number_of(j, m->organisation);
+        name->organisation_by = directory;
+    }
+    return name->organisation;
+}
+
 /* A tally counts as reported; the one it replaces counts no more. */
 static void count_tally(const kap_judge_t *j, const kap_event_t *ev, const kap_judged_t *judged,
                         const kap_latest_t *now)
 {
-    const kap_spent_t none = {KAP_REFERRAL_NO_SPAN_MS, KAP_REFERRAL_NO_SPAN_MS};
     kap_name_t *region = kap_book_name(j->book, now->region);
     kap_name_t *from = kap_book_name(j->book, now->from), *to = kap_book_name(j->book, now->to);
-    kap_figures_change_t change = {0};
+    kap_count_change_t change = {0};
+    int64_t count = kap_event_int(ev, KAP_F_COUNT, 0);
 
     if (region == NULL || from == NULL || to == NULL)
         return;
+    kap_fact_init(&change.fact);
     change.key = (kap_cohort_key_t){.region = kap_book_number(j->book, region),
                                     .from = kap_book_number(j->book, from),
                                     .to = kap_book_number(j->book, to),
                                     .at = judged->replaced.at,
                                     .seq = judged->replaced.log_seq};
+    change.fact.area = area_of(j, region);
     if (judged->replaces)
         kap_book_figure(j->book, &change);
-    int64_t count = kap_event_int(ev, KAP_F_COUNT, 0);
-    change.now = (kap_contribution_t){.figures = count > 0 ? 1u << KAP_FIGURE_REPORTED : 0,
-                                      .amount = (uint32_t)count,
-                                      .times = {none, none}};
+    if (count > 0)
+        kap_figure_add(&change.fact.figures, KAP_FIGURE_REPORTED);
+    change.fact.amount = (uint32_t)count;
+    change.fact.breakdown[KAP_BREAKDOWN_SERVICE] =
+        (uint16_t)(kap_event_code(ev, KAP_F_SERVICE) + 1);
+    change.fact.breakdown[KAP_BREAKDOWN_SEGMENT] =
+        (uint16_t)(kap_event_code(ev, KAP_F_SEGMENT) + 1);
     change.key.at = now->at;
     change.key.seq = now->log_seq;
     kap_book_figure(j->book, &change);
 }
 
-static void number_ends(const kap_judge_t *j, kap_referral_object_t *r)
+/* Where a new referral counts from now on. */
+static void number_places(const kap_judge_t *j, kap_referral_object_t *r)
 {
-    r->region = kap_book_name(j->book, r->row.r.region);
+    kap_name_t *region = kap_book_name(j->book, r->row.r.region);
+    kap_places_t *places = &r->row.places;
+
     if (r->from == NULL)
         r->from = kap_book_name(j->book, r->row.r.from);
     if (r->to == NULL)
         r->to = kap_book_name(j->book, r->row.r.to);
-    if (r->region == NULL || r->from == NULL || r->to == NULL)
+    if (region == NULL || r->from == NULL || r->to == NULL)
         return;
-    kap_book_number(j->book, r->region);
-    kap_book_number(j->book, r->from);
-    kap_book_number(j->book, r->to);
+    places->region = kap_book_number(j->book, region);
+    places->from = kap_book_number(j->book, r->from);
+    places->to = kap_book_number(j->book, r->to);
+    if (j->scope != 0)
+        return;
+    places->area = area_of(j, region);
+    places->from_organisation = organisation_of(j, r->from);
+    places->to_organisation = organisation_of(j, r->to);
 }
 
 /* A hashed id of an archive is shown by the name it stands for. */
@@ -1007,7 +1053,7 @@ void kap_judge_placed(const kap_judge_t *j, const kap_event_t *ev, const kap_jud
 {
     if (judged->creates) {
         judged->referral->row.created_seq = log_seq;
-        number_ends(j, judged->referral);
+        number_places(j, judged->referral);
         keep_title(j, ev, KAP_F_FROM, KAP_F_FROM_NAME);
         keep_title(j, ev, KAP_F_TO, KAP_F_TO_NAME);
         keep_title(j, ev, KAP_F_CASE, KAP_F_CASE_NAME);

@@ -124,49 +124,51 @@ int kap_engine_write_figures(kap_engine_t *e)
 
 /* --- figures after a crash --- */
 
-/* The referral that an event of the log is about, and those of its case: the customer's clock may
- * have moved between them. */
-static void recontribute(kap_engine_t *e, uint32_t scope, kap_span_t id)
+/* The case of the referral that an event of the log is about. */
+static void count_again(kap_engine_t *e, const kap_event_t *ev, uint32_t scope)
 {
-    kap_referral_object_t *r = kap_book_referral(e->book, scope, id);
-    kap_span_t ids, other;
+    kap_referral_object_t *r =
+        kap_book_referral(e->book, scope, kap_event_span(ev, KAP_F_REFERRAL));
 
-    if (r == NULL || !r->o.known)
-        return;
-    kap_book_touch(e->book, &r->o);
-    kap_case_object_t *c = kap_book_case(e->book, scope, r->row.r.case_id);
-    if (c == NULL || c->row.count < 2)
-        return;
-    ids = c->row.ids;
-    while (ids.size > 0 && kap_get_text(&ids, &other)) {
-        r = kap_book_referral(e->book, scope, other);
-        if (r != NULL && r->o.known)
-            kap_book_touch(e->book, &r->o);
+    if (r != NULL && r->o.known)
+        kap_book_count_case(e->book, scope, r->row.r.case_id, r->row.places.region);
+}
+
+static int catch_up_event(kap_engine_t *e, const kap_logged_t *logged)
+{
+    kap_span_t none = {0}, source;
+    kap_event_t ev;
+    kap_mark_t mark;
+    int rc = kap_rows_text(e->txn, logged->source, &source);
+
+    if (rc != KAP_OK)
+        return rc;
+    if (logged->verdict == KAP_VERDICT_REFUSED) {
+        kap_name_t *member = kap_engine_member_of(e, source);
+        if (member != NULL)
+            kap_book_refused(e->book, member->number, logged->committed_at);
+        return KAP_OK;
     }
+    if (logged->open.size == 0)
+        return KAP_OK;
+    rc = kap_event_decode(logged->open, none, none, e->scratch, &ev, NULL);
+    if (rc == KAP_OK)
+        rc = kap_rows_mark(e->txn, source, &mark);
+    if (rc == KAP_OK && ev.family == KAP_FAMILY_REFERRAL)
+        count_again(e, &ev, mark.scope);
+    return rc;
 }
 
 static int catch_up_events(kap_engine_t *e, uint64_t to)
 {
     kap_log_walk_t walk;
     kap_logged_t logged;
-    kap_event_t ev;
-    kap_span_t source;
-    kap_mark_t mark;
     int rc = kap_log_walk_open(e->txn, &walk);
 
     for (uint64_t at = e->head.figures_seq + 1; rc == KAP_OK && at <= to; at++) {
         rc = kap_log_walk_get(&walk, at, 0, &logged);
-        if (rc != KAP_OK || logged.open.size == 0)
-            continue;
-        rc = kap_event_decode(logged.open, kap_span(NULL, 0), kap_span(NULL, 0), e->scratch, &ev,
-                              NULL);
         if (rc == KAP_OK)
-            rc = kap_rows_text(e->txn, logged.source, &source);
-        if (rc == KAP_OK)
-            rc = kap_rows_mark(e->txn, source, &mark);
-        kap_span_t id = rc == KAP_OK ? kap_event_span(&ev, KAP_F_REFERRAL) : kap_span(NULL, 0);
-        if (rc == KAP_OK && ev.family == KAP_FAMILY_REFERRAL)
-            recontribute(e, mark.scope, id);
+            rc = catch_up_event(e, &logged);
         e->next.figures_time = logged.committed_at;
     }
     kap_log_walk_close(&walk);
@@ -188,7 +190,7 @@ int kap_engine_catch_up(kap_engine_t *e)
         if (rc == KAP_OK)
             rc = kap_book_write(e->book);
         if (rc == KAP_OK)
-            rc = kap_book_write_figures(e->book);
+            rc = kap_book_write_figures(e->book, UINT64_MAX);
         e->next.figures_seq = to;
         rc = settle_figures(e, rc);
         if (rc != KAP_OK)

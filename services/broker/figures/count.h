@@ -4,6 +4,9 @@
  * adds the new, and leaves cells, sketches, cohort, paths and the list of open referrals as if the
  * log up to this position had been counted once. Ledger thread (and the recount) only, inside the
  * transaction of a batch. Cells stand at a position that the head tells (kap_head_t.figures_seq).
+ *
+ * Areas and organisations are those of a referral's creation: its row has their numbers
+ * (kap_places_t), so that no directory is asked.
  */
 #ifndef KAP_COUNT_H
 #define KAP_COUNT_H
@@ -13,37 +16,53 @@
 
 #include "arena.h"
 #include "cell.h"
-#include "directory.h"
 #include "fact.h"
 #include "path.h"
+#include "rows.h"
 #include "store.h"
 
-/* One row: the cohort row under `key` shall hold `fact` (no figures: no row). */
+/* One row that stands on its own (a tally): the cohort row under `key` shall hold `fact` (no
+ * figures: no row). */
 typedef struct {
     kap_cohort_key_t key;
     kap_fact_t fact;
 } kap_count_change_t;
 
+/* A referral's row as it is written: what the store would say. */
+typedef struct {
+    kap_span_t id, row;
+} kap_count_row_t;
+
 /* A case whose referrals may have changed: all of them, and the case, are counted anew. */
 typedef struct {
     uint32_t scope; /* as in rows.h */
     kap_span_t id;
+    uint32_t region; /* number of that of some referral of it: cases of a region go together */
+    const kap_count_row_t *rows; /* all its referrals in order of creation; NULL: the store tells */
+    uint32_t row_count;
 } kap_count_case_t;
 
-/* What counting looks up. `directory_at` lends the directory as of a position of the log (the
- * caller may keep the last one); areas and organisations are those of a referral's creation. */
+/* An event that was refused: it counts for its member, and nothing takes it back. */
 typedef struct {
-    kap_txn_t *txn;
-    kap_arena_t *arena;
-    const kap_directory_t *(*directory_at)(void *arg, uint64_t log_seq);
-    uint32_t (*number)(void *arg, kap_span_t text); /* of a name, given now if it has none */
-    void *arg;
-} kap_count_t;
+    uint32_t member;
+    int64_t at; /* its commit */
+} kap_count_refused_t;
 
-/* Counts tallies (and what else stands on its own) and cases; sorts both lists. A row that counts
- * what it counted before writes nothing. Errors leave the transaction to be aborted. */
-int kap_count_apply(const kap_count_t *count, kap_count_change_t *changes, size_t change_count,
-                    kap_count_case_t *cases, size_t case_count);
+/* What is to be counted; the lists are sorted. */
+typedef struct {
+    kap_count_change_t *changes;
+    kap_count_case_t *cases;
+    const kap_count_refused_t *refused;
+    size_t change_count, case_count, refused_count;
+    /* referrals created after this position count nowhere yet, so that nothing of them is looked
+     * up; UINT64_MAX: any may */
+    uint64_t counted_to;
+    bool doubtful; /* a case that is not in the store is none, else the store is damaged */
+} kap_count_work_t;
+
+/* Counts it all. A row that counts what it counted before writes nothing. Errors leave the
+ * transaction to be aborted; KAP_E_CORRUPT: rows contradict each other. */
+int kap_count_apply(kap_txn_t *txn, const kap_count_work_t *work);
 
 /* A referral that is open, or that somebody still has to do something about (metrics 11). */
 typedef struct {
@@ -53,8 +72,9 @@ typedef struct {
     bool dropped; /* ended by redirected, and the child may be a dropped baton */
 } kap_open_t;
 
-/* The table `open`: keyed as the cohort, a row for each open transfer, guidance or lead of the
- * mesh, and for each redirected transfer whose child has not arrived. KAP_E_CORRUPT. */
+/* The table `open`: keyed as the cohort, a row for each referral of the mesh that has not ended
+ * (internal and external ones left out), and for each redirected transfer whose child may be lost
+ * (kap_path_dropped). KAP_E_CORRUPT. */
 int kap_open_split(kap_span_t key, kap_span_t value, kap_open_t *open);
 
 #endif

@@ -5,352 +5,12 @@
 #include <string.h>
 
 #include "be.h"
+#include "cell.h"
 #include "err.h"
 #include "mp.h"
-#include "seeded.h"
 #include "sketch.h"
 
-enum {
-    COHORT_KEY = 4 + 4 + 4 + 8 + 8,
-    CELL_KEY = 4 + 4 + 4 + 4,
-    EDGE_KEY = 12,
-    PAGE_BYTES = 900 << 10, /* of edges in one answer: a frame holds them and one more */
-};
-
-/* The sketches of a row: recipient's and customer's clock, working and elapsed time. */
-static unsigned which(int clock, bool elapsed)
-{
-    return (unsigned)clock * 2 + (elapsed ? 1 : 0);
-}
-
-const char *kap_edges_figure_name(kap_figure_t figure)
-{
-    static const char *const names[] = {
-#define KAP_FIGURE(NAME, wire, meaning) wire,
-#include "edges.def"
-#undef KAP_FIGURE
-    };
-
-    return names[figure];
-}
-
-/* --- contributions --- */
-
-static uint32_t bit(kap_figure_t figure)
-{
-    return UINT32_C(1) << figure;
-}
-
-static uint32_t figures_of_end(const kap_referral_t *r)
-{
-    bool accepted = r->accepted_at != KAP_REFERRAL_NO_TIME;
-    uint32_t backed = accepted ? bit(KAP_FIGURE_BACKED_OUT) : 0;
-
-    switch (r->state) {
-    case KAP_STATE_DECLINED:
-        return bit(KAP_FIGURE_DECLINED) | backed;
-    case KAP_STATE_REDIRECTED:
-        return bit(KAP_FIGURE_REDIRECTED) | backed;
-    case KAP_STATE_COMPLETED:
-        return bit(KAP_FIGURE_COMPLETED);
-    case KAP_STATE_WITHDRAWN:
-        return bit(KAP_FIGURE_WITHDRAWN);
-    case KAP_STATE_EXPIRED:
-        return bit(KAP_FIGURE_EXPIRED);
-    default:
-        return 0;
-    }
-}
-
-static uint32_t figures_of_transfer(const kap_referral_t *r)
-{
-    uint32_t figures = bit(KAP_FIGURE_REFERRALS) | figures_of_end(r);
-    bool ended = kap_state_is_terminal(r->state);
-
-    if (r->accepted_at != KAP_REFERRAL_NO_TIME)
-        figures |= bit(KAP_FIGURE_ACCEPTED);
-    else if (!ended)
-        figures |= bit(KAP_FIGURE_PENDING);
-    if (r->delivered_at == KAP_REFERRAL_NO_TIME && !ended)
-        figures |= bit(KAP_FIGURE_UNDELIVERED);
-    if (r->implied & KAP_MILESTONE_ACCEPTED)
-        figures |= bit(KAP_FIGURE_IMPLIED);
-    if (r->flags & KAP_RF_LATE)
-        figures |= bit(KAP_FIGURE_LATE);
-    if (r->clamped != 0)
-        figures |= bit(KAP_FIGURE_CLAMPED);
-    return figures;
-}
-
-void kap_contribution_of(const kap_referral_row_t *row, kap_contribution_t *out)
-{
-    const kap_referral_t *r = &row->r;
-    const kap_spent_t none = {KAP_REFERRAL_NO_SPAN_MS, KAP_REFERRAL_NO_SPAN_MS};
-
-    *out = (kap_contribution_t){.amount = 1, .times = {none, none}};
-    if (r->state == KAP_STATE_VOIDED || r->state == KAP_STATE_NONE)
-        return;
-    if (r->flags & KAP_RF_INTERNAL) {
-        out->figures = bit(KAP_FIGURE_INTERNAL);
-    } else if (r->flags & KAP_RF_EXTERNAL) {
-        out->figures = bit(KAP_FIGURE_REPORTED);
-    } else if (r->kind == KAP_KIND_GUIDANCE) {
-        out->figures = bit(KAP_FIGURE_GUIDANCE);
-    } else if (r->kind == KAP_KIND_LEAD) {
-        out->figures = bit(KAP_FIGURE_LEADS);
-    } else {
-        out->figures = figures_of_transfer(r);
-        out->times[KAP_CLOCK_RECIPIENT] = r->to_accept;
-        out->times[KAP_CLOCK_CUSTOMER] = row->customer;
-    }
-}
-
-static void contribution_pack(kap_buf_t *buf, const kap_contribution_t *c)
-{
-    kap_put_varint(buf, c->figures);
-    kap_put_varint(buf, c->amount);
-    for (int i = 0; i < 2; i++) {
-        kap_put_svarint(buf, c->times[i].working_ms);
-        kap_put_svarint(buf, c->times[i].elapsed_ms);
-    }
-}
-
-static int contribution_unpack(kap_span_t value, kap_contribution_t *c)
-{
-    uint64_t figures, amount;
-
-    if (!kap_get_varint(&value, &figures) || !kap_get_varint(&value, &amount) ||
-        figures > UINT32_MAX || amount > UINT32_MAX)
-        return KAP_E_CORRUPT;
-    c->figures = (uint32_t)figures;
-    c->amount = (uint32_t)amount;
-    for (int i = 0; i < 2; i++) {
-        if (!kap_get_svarint(&value, &c->times[i].working_ms) ||
-            !kap_get_svarint(&value, &c->times[i].elapsed_ms))
-            return KAP_E_CORRUPT;
-    }
-    return value.size == 0 ? KAP_OK : KAP_E_CORRUPT;
-}
-
-/* --- keys --- */
-
-static uint64_t ordered(int64_t at)
-{
-    return (uint64_t)at ^ UINT64_C(1) << 63;
-}
-
-static void put_edge(uint8_t *key, uint32_t region, uint32_t from, uint32_t to)
-{
-    kap_be_put_u32(key, region);
-    kap_be_put_u32(key + 4, from);
-    kap_be_put_u32(key + 8, to);
-}
-
-static void put_cohort(uint8_t key[COHORT_KEY], const kap_cohort_key_t *k)
-{
-    put_edge(key, k->region, k->from, k->to);
-    kap_be_put_u64(key + 12, ordered(k->at));
-    kap_be_put_u64(key + 20, k->seq);
-}
-
-/* Months since the year 0. */
-static uint32_t month_of(kap_date_t date)
-{
-    return (uint32_t)date.year * 12 + (uint32_t)date.month - 1;
-}
-
-static kap_zone_t cell_zone(bool utc)
-{
-    return utc ? KAP_ZONE_UTC : KAP_ZONE_HELSINKI;
-}
-
-/* --- applying changes --- */
-
-/* One cell while its changes are gathered. */
-typedef struct {
-    uint8_t key[CELL_KEY];
-    bool open;
-    int64_t counts[KAP_FIGURE_COUNT];
-    kap_sketch_change_t *changes;
-    size_t count, cap;
-} gather_t;
-
-static int add_time(gather_t *g, kap_arena_t *scratch, unsigned sketch, int64_t ms, int32_t by)
-{
-    if (ms == KAP_REFERRAL_NO_SPAN_MS)
-        return KAP_OK;
-    if (g->count == g->cap) {
-        size_t cap = g->cap == 0 ? 64 : g->cap * 2;
-        kap_sketch_change_t *grown = kap_arena_alloc(scratch, cap * sizeof *grown);
-        if (grown == NULL)
-            return KAP_E_NOMEM;
-        if (g->count > 0)
-            memcpy(grown, g->changes, g->count * sizeof *grown);
-        g->changes = grown;
-        g->cap = cap;
-    }
-    g->changes[g->count++] =
-        (kap_sketch_change_t){.place = kap_sketch_place(sketch, kap_sketch_bucket(ms)), .by = by};
-    return KAP_OK;
-}
-
-/* Adds (by 1) or subtracts (by -1) a contribution. */
-static int gather(gather_t *g, kap_arena_t *scratch, const kap_contribution_t *c, int32_t by)
-{
-    int rc = KAP_OK;
-
-    for (int i = 0; i < KAP_FIGURE_COUNT; i++) {
-        if (c->figures & bit((kap_figure_t)i))
-            g->counts[i] += by * (int64_t)c->amount;
-    }
-    for (int i = 0; rc == KAP_OK && c->figures != 0 && i < 2; i++) {
-        rc = add_time(g, scratch, which(i, false), c->times[i].working_ms, by);
-        if (rc == KAP_OK)
-            rc = add_time(g, scratch, which(i, true), c->times[i].elapsed_ms, by);
-    }
-    return rc;
-}
-
-static int put_or_delete(kap_txn_t *txn, unsigned table, kap_span_t key, const kap_buf_t *value)
-{
-    if (value->err != KAP_OK)
-        return value->err;
-    if (value->size > 0)
-        return kap_txn_put(txn, table, key, kap_buf_span(value));
-    int rc = kap_txn_delete(txn, table, key);
-    return rc == KAP_E_NOTFOUND ? KAP_OK : rc;
-}
-
-static int cell_unpack(kap_span_t value, uint64_t counts[KAP_FIGURE_COUNT])
-{
-    for (int i = 0; i < KAP_FIGURE_COUNT; i++) {
-        counts[i] = 0;
-        if (value.size > 0 && !kap_get_varint(&value, &counts[i]))
-            return KAP_E_CORRUPT;
-    }
-    return KAP_OK;
-}
-
-static int write_counts(kap_txn_t *txn, const gather_t *g, kap_buf_t *buf)
-{
-    kap_span_t key = kap_span(g->key, CELL_KEY), value = {0};
-    uint64_t counts[KAP_FIGURE_COUNT], any = 0;
-    int rc = kap_txn_get(txn, KAP_ROWS_CELLS, key, &value);
-
-    if (rc == KAP_OK || rc == KAP_E_NOTFOUND)
-        rc = cell_unpack(value, counts);
-    if (rc != KAP_OK)
-        return rc;
-    for (int i = 0; i < KAP_FIGURE_COUNT; i++) {
-        if (g->counts[i] < 0 && (uint64_t)-g->counts[i] > counts[i])
-            return KAP_E_CORRUPT; /* cohort and cells contradict each other */
-        counts[i] += (uint64_t)g->counts[i];
-        any |= counts[i];
-    }
-    kap_buf_reset(buf);
-    for (int i = 0; any != 0 && i < KAP_FIGURE_COUNT; i++)
-        kap_put_varint(buf, counts[i]);
-    return put_or_delete(txn, KAP_ROWS_CELLS, key, buf);
-}
-
-static int write_sketches(kap_txn_t *txn, const gather_t *g, kap_buf_t *buf)
-{
-    kap_span_t key = kap_span(g->key, CELL_KEY), value = {0};
-
-    if (g->count == 0)
-        return KAP_OK;
-    int rc = kap_txn_get(txn, KAP_ROWS_SKETCHES, key, &value);
-    if (rc != KAP_OK && rc != KAP_E_NOTFOUND)
-        return rc;
-    kap_buf_reset(buf);
-    rc = kap_sketch_merge(value, g->changes, g->count, buf);
-    return rc != KAP_OK ? rc : put_or_delete(txn, KAP_ROWS_SKETCHES, key, buf);
-}
-
-static int close_cell(kap_txn_t *txn, gather_t *g, kap_buf_t *buf)
-{
-    if (!g->open)
-        return KAP_OK;
-    int rc = write_counts(txn, g, buf);
-    if (rc == KAP_OK)
-        rc = write_sketches(txn, g, buf);
-    g->open = false;
-    memset(g->counts, 0, sizeof g->counts);
-    g->count = 0;
-    return rc;
-}
-
-/* The order of put_cohort's bytes. */
-static int by_key(const void *a, const void *b)
-{
-    const kap_cohort_key_t *x = &((const kap_figures_change_t *)a)->key;
-    const kap_cohort_key_t *y = &((const kap_figures_change_t *)b)->key;
-
-    if (x->region != y->region)
-        return x->region < y->region ? -1 : 1;
-    if (x->from != y->from)
-        return x->from < y->from ? -1 : 1;
-    if (x->to != y->to)
-        return x->to < y->to ? -1 : 1;
-    if (x->at != y->at)
-        return x->at < y->at ? -1 : 1;
-    return (x->seq > y->seq) - (x->seq < y->seq);
-}
-
-/* One row of the cohort: what it counted goes, what it counts now comes. */
-static int apply_one(kap_txn_t *txn, gather_t *g, kap_arena_t *scratch,
-                     const kap_figures_change_t *change, kap_buf_t *buf)
-{
-    uint8_t bytes[COHORT_KEY];
-    kap_span_t key, value;
-    kap_contribution_t old = {0};
-
-    put_cohort(bytes, &change->key);
-    key = kap_span(bytes, COHORT_KEY);
-    int rc = kap_txn_get(txn, KAP_ROWS_COHORT, key, &value);
-    if (rc == KAP_OK)
-        rc = contribution_unpack(value, &old);
-    else if (rc == KAP_E_NOTFOUND)
-        rc = KAP_OK;
-    if (rc == KAP_OK && !KAP_SEEDED_BUG("double_count"))
-        rc = gather(g, scratch, &old, -1);
-    if (rc == KAP_OK)
-        rc = gather(g, scratch, &change->now, 1);
-    if (rc != KAP_OK)
-        return rc;
-    kap_buf_reset(buf);
-    if (change->now.figures != 0)
-        contribution_pack(buf, &change->now);
-    return put_or_delete(txn, KAP_ROWS_COHORT, key, buf);
-}
-
-int kap_figures_apply(kap_txn_t *txn, kap_arena_t *scratch, kap_figures_change_t *changes,
-                      size_t count)
-{
-    gather_t g = {0};
-    kap_buf_t buf = {0};
-    int rc = KAP_OK;
-
-    qsort(changes, count, sizeof *changes, by_key);
-    for (size_t i = 0; rc == KAP_OK && i < count; i++) {
-        const kap_cohort_key_t *k = &changes[i].key;
-        uint8_t cell[CELL_KEY];
-        put_edge(cell, k->region, k->from, k->to);
-        kap_be_put_u32(cell + EDGE_KEY, month_of(kap_date_of(cell_zone(k->utc), k->at)));
-        if (g.open && memcmp(cell, g.key, CELL_KEY) != 0)
-            rc = close_cell(txn, &g, &buf);
-        memcpy(g.key, cell, CELL_KEY);
-        g.open = true;
-        if (rc == KAP_OK)
-            rc = apply_one(txn, &g, scratch, &changes[i], &buf);
-    }
-    if (rc == KAP_OK)
-        rc = close_cell(txn, &g, &buf);
-    kap_buf_fini(&buf);
-    return rc;
-}
-
-/* --- the answer to edges --- */
+enum { PAGE_BYTES = 900 << 10 /* of edges in one answer: a frame holds them and one more */ };
 
 /* One query while it runs. */
 typedef struct {
@@ -360,22 +20,19 @@ typedef struct {
     kap_arena_t *arena;
     kap_edges_t *out;
     uint32_t region, scope, cap;
-    int64_t from_ms, to_ms;        /* the window */
-    bool whole;                    /* months below may be taken from cells */
-    uint32_t month_from, month_to; /* whole months in the window, [from, to) */
-    int64_t inner_from, inner_to;  /* the instants they cover */
-    kap_cursor_t *cells, *cohort;
+    int64_t from_ms, to_ms;       /* the window */
+    bool whole;                   /* months below may be taken from cells */
+    int32_t month_from, month_to; /* whole months in the window, [from, to) */
+    int64_t inner_from, inner_to; /* the instants they cover */
+    kap_cursor_t *cells, *sketches, *cohort;
     int64_t *values; /* times of the edge in hand, as far as exact */
     size_t value_count, value_cap;
     uint64_t *sketch; /* KAP_SKETCH_BUCKETS counts, of the edge in hand */
 } edges_t;
 
-/* Start of a month by its number, in the cells' zone. */
-static int64_t month_start(kap_zone_t zone, uint32_t month)
+static int32_t month_of(kap_date_t date)
 {
-    kap_date_t first = {(int16_t)(month / 12), (int8_t)(month % 12 + 1), 1};
-
-    return kap_day_start_ms(zone, first);
+    return date.year * 12 + date.month - 1;
 }
 
 /* Finds the whole months of the window, if its days are those of the cells. */
@@ -386,15 +43,19 @@ static void window(edges_t *q, bool utc)
 
     q->from_ms = query->has_from ? kap_day_start_ms(zone, query->from) : INT64_MIN;
     q->to_ms = query->has_to ? kap_day_start_ms(zone, query->to) : INT64_MAX;
-    q->whole = zone == cell_zone(utc);
-    q->month_from = query->has_from ? month_of(query->from) + (query->from.day > 1) : 0;
-    q->month_to = query->has_to ? month_of(query->to) : UINT32_MAX;
+    q->whole = zone == kap_cell_zone(utc);
+    q->month_from = query->has_from ? month_of(query->from) + (query->from.day > 1) : INT32_MIN;
+    q->month_to = query->has_to ? month_of(query->to) : INT32_MAX;
     if (!query->has_from && !query->has_to)
         q->whole = true; /* everything: whatever the zone */
     if (q->month_from >= q->month_to)
         q->whole = false;
-    q->inner_from = !query->has_from ? INT64_MIN : q->whole ? month_start(zone, q->month_from) : 0;
-    q->inner_to = !query->has_to ? INT64_MAX : q->whole ? month_start(zone, q->month_to) : 0;
+    q->inner_from = !query->has_from ? INT64_MIN
+                    : q->whole       ? kap_cell_start(KAP_PERIOD_MONTH, zone, q->month_from)
+                                     : 0;
+    q->inner_to = !query->has_to ? INT64_MAX
+                  : q->whole     ? kap_cell_start(KAP_PERIOD_MONTH, zone, q->month_to)
+                                 : 0;
 }
 
 static int add_value(edges_t *q, int64_t ms)
@@ -411,9 +72,15 @@ static int add_value(edges_t *q, int64_t ms)
     return KAP_OK;
 }
 
-static int64_t time_in(const edges_t *q, const kap_contribution_t *c)
+static kap_figure_time_t time_asked(const edges_t *q)
 {
-    const kap_spent_t *t = &c->times[q->query->clock];
+    return q->query->clock == KAP_CLOCK_CUSTOMER ? KAP_FIGURE_TIME_ACCEPT_CUSTOMER
+                                                 : KAP_FIGURE_TIME_ACCEPT;
+}
+
+static int64_t time_in(const edges_t *q, const kap_fact_t *fact)
+{
+    const kap_spent_t *t = &fact->times[time_asked(q)];
 
     return q->query->elapsed ? t->elapsed_ms : t->working_ms;
 }
@@ -421,14 +88,12 @@ static int64_t time_in(const edges_t *q, const kap_contribution_t *c)
 /* What is done with each cohort row of a span of time. */
 typedef enum { COUNT = 1, VALUES = 2, SKETCH = 4 } take_t;
 
-static int take(edges_t *q, kap_edge_t *edge, const kap_contribution_t *c, unsigned what)
+static int take(edges_t *q, kap_edge_t *edge, const kap_fact_t *fact, unsigned what)
 {
-    int64_t ms = time_in(q, c);
+    int64_t ms = time_in(q, fact);
 
-    for (int i = 0; (what & COUNT) && i < KAP_FIGURE_COUNT; i++) {
-        if (c->figures & bit((kap_figure_t)i))
-            edge->counts[i] += c->amount;
-    }
+    for (int i = 0; (what & COUNT) && i < KAP_EDGE_FIGURES; i++)
+        edge->counts[i] += kap_fact_count(fact, (kap_figure_t)i);
     if (ms == KAP_REFERRAL_NO_SPAN_MS)
         return KAP_OK;
     if (what & SKETCH)
@@ -436,28 +101,32 @@ static int take(edges_t *q, kap_edge_t *edge, const kap_contribution_t *c, unsig
     return what & VALUES ? add_value(q, ms) : KAP_OK;
 }
 
+/* An edge by the numbers of its ends. */
+typedef struct {
+    uint32_t from, to;
+} ends_t;
+
 /* Walks the cohort rows of an edge created in [from_ms, to_ms). */
-static int walk_cohort(edges_t *q, const uint8_t edge_key[EDGE_KEY], kap_edge_t *edge,
-                       int64_t from_ms, int64_t to_ms, unsigned what)
+static int walk_cohort(edges_t *q, ends_t ends, kap_edge_t *edge, int64_t from_ms, int64_t to_ms,
+                       unsigned what)
 {
-    uint8_t key[COHORT_KEY] = {0};
-    kap_contribution_t c;
+    kap_cohort_key_t key = {.region = q->region, .from = ends.from, .to = ends.to, .at = from_ms};
+    uint8_t bytes[KAP_COHORT_KEY];
+    kap_fact_t fact;
 
     if (from_ms >= to_ms)
         return KAP_OK;
-    memcpy(key, edge_key, EDGE_KEY);
-    kap_be_put_u64(key + 12, ordered(from_ms));
-    int rc = kap_cursor_seek_ge(q->cohort, kap_span(key, COHORT_KEY));
+    kap_cohort_key(bytes, &key);
+    int rc = kap_cursor_seek_ge(q->cohort, kap_span(bytes, sizeof bytes));
     for (; rc == KAP_OK; rc = kap_cursor_next(q->cohort)) {
-        kap_span_t k = kap_cursor_key(q->cohort);
-        if (k.size != COHORT_KEY)
+        if (!kap_cohort_split(kap_cursor_key(q->cohort), &key))
             return KAP_E_CORRUPT;
-        if (memcmp(k.data, edge_key, EDGE_KEY) != 0 ||
-            (to_ms != INT64_MAX && kap_be_get_u64(k.data + 12) >= ordered(to_ms)))
+        if (key.region != q->region || key.from != ends.from || key.to != ends.to ||
+            (to_ms != INT64_MAX && key.at >= to_ms))
             break;
-        rc = contribution_unpack(kap_cursor_value(q->cohort), &c);
+        rc = kap_fact_unpack(kap_cursor_value(q->cohort), &fact);
         if (rc == KAP_OK)
-            rc = take(q, edge, &c, what);
+            rc = take(q, edge, &fact, what);
         if (rc != KAP_OK)
             return rc;
     }
@@ -465,43 +134,50 @@ static int walk_cohort(edges_t *q, const uint8_t edge_key[EDGE_KEY], kap_edge_t 
 }
 
 /* The same for the parts of the window that cells do not cover. */
-static int walk_rest(edges_t *q, const uint8_t edge_key[EDGE_KEY], kap_edge_t *edge, unsigned what)
+static int walk_rest(edges_t *q, ends_t ends, kap_edge_t *edge, unsigned what)
 {
     if (!q->whole)
-        return walk_cohort(q, edge_key, edge, q->from_ms, q->to_ms, what);
-    int rc = walk_cohort(q, edge_key, edge, q->from_ms, q->inner_from, what);
-    return rc != KAP_OK ? rc : walk_cohort(q, edge_key, edge, q->inner_to, q->to_ms, what);
+        return walk_cohort(q, ends, edge, q->from_ms, q->to_ms, what);
+    int rc = walk_cohort(q, ends, edge, q->from_ms, q->inner_from, what);
+    return rc != KAP_OK ? rc : walk_cohort(q, ends, edge, q->inner_to, q->to_ms, what);
 }
 
-/* Walks the rows of one table that belong to the edge's whole months. `add` gets each value. */
-static int walk_months(edges_t *q, unsigned table, const uint8_t edge_key[EDGE_KEY],
-                       kap_edge_t *edge)
+/* Takes one row of cells or sketches. */
+static int take_month(edges_t *q, kap_cursor_t *cursor, kap_edge_t *edge)
 {
-    kap_cursor_t *cursor;
-    uint8_t key[CELL_KEY];
-    uint64_t counts[KAP_FIGURE_COUNT];
-    int rc = kap_cursor_open(q->txn, table, &cursor);
+    kap_span_t row = kap_cursor_value(cursor);
+    kap_vector_t vector = {0};
 
-    if (rc != KAP_OK)
-        return rc;
-    memcpy(key, edge_key, EDGE_KEY);
-    kap_be_put_u32(key + EDGE_KEY, q->month_from);
-    rc = kap_cursor_seek_ge(cursor, kap_span(key, CELL_KEY));
-    for (; rc == KAP_OK; rc = kap_cursor_next(cursor)) {
-        kap_span_t k = kap_cursor_key(cursor), value = kap_cursor_value(cursor);
-        if (memcmp(k.data, edge_key, EDGE_KEY) != 0 ||
-            kap_be_get_u32(k.data + EDGE_KEY) >= q->month_to)
-            break;
-        if (table == KAP_ROWS_SKETCHES)
-            rc = kap_sketch_add(value, which(q->query->clock, q->query->elapsed), q->sketch);
-        else
-            rc = cell_unpack(value, counts);
-        for (int i = 0; rc == KAP_OK && table == KAP_ROWS_CELLS && i < KAP_FIGURE_COUNT; i++)
-            edge->counts[i] += counts[i];
-        if (rc != KAP_OK)
-            break;
+    if (cursor == q->sketches)
+        return kap_cell_add_times(row, KAP_BREAKDOWN_NONE, 0,
+                                  kap_cell_which(time_asked(q), q->query->elapsed), q->sketch);
+    int rc = kap_cell_add(row, KAP_BREAKDOWN_NONE, 0, &vector);
+    for (int i = 0; i < KAP_EDGE_FIGURES; i++)
+        edge->counts[i] += vector.counts[i];
+    return rc;
+}
+
+/* Walks the rows of one table that belong to the edge's whole months. */
+static int walk_months(edges_t *q, kap_cursor_t *cursor, ends_t ends, kap_edge_t *edge)
+{
+    kap_cell_t cell = {.level = KAP_LEVEL_EDGE,
+                       .region = q->region,
+                       .a = ends.from,
+                       .b = ends.to,
+                       .breakdown = KAP_BREAKDOWN_NONE,
+                       .period = KAP_PERIOD_MONTH,
+                       .at = q->month_from};
+    uint8_t first[KAP_CELL_KEY], end[KAP_CELL_KEY];
+
+    kap_cell_key(first, &cell);
+    cell.at = q->month_to;
+    kap_cell_key(end, &cell);
+    int rc = kap_cursor_seek_ge(cursor, kap_span(first, sizeof first));
+    while (rc == KAP_OK && kap_span_cmp(kap_cursor_key(cursor), kap_span(end, sizeof end)) < 0) {
+        rc = take_month(q, cursor, edge);
+        if (rc == KAP_OK)
+            rc = kap_cursor_next(cursor);
     }
-    kap_cursor_close(&cursor);
     return rc == KAP_E_NOTFOUND ? KAP_OK : rc;
 }
 
@@ -518,7 +194,7 @@ static int64_t rank(const edges_t *q, size_t percent)
     return q->values[(q->value_count * percent + 99) / 100 - 1];
 }
 
-static int times(edges_t *q, const uint8_t edge_key[EDGE_KEY], kap_edge_t *edge)
+static int times(edges_t *q, ends_t ends, kap_edge_t *edge)
 {
     kap_edge_time_t *t = &edge->to_accept;
     int rc;
@@ -527,7 +203,7 @@ static int times(edges_t *q, const uint8_t edge_key[EDGE_KEY], kap_edge_t *edge)
     t->exact = edge->counts[KAP_FIGURE_REFERRALS] <= KAP_FIGURES_EXACT_MAX;
     if (t->exact) {
         q->value_count = 0;
-        rc = walk_cohort(q, edge_key, edge, q->from_ms, q->to_ms, VALUES);
+        rc = walk_cohort(q, ends, edge, q->from_ms, q->to_ms, VALUES);
         t->n = q->value_count;
         if (rc != KAP_OK || t->n == 0)
             return rc;
@@ -538,9 +214,9 @@ static int times(edges_t *q, const uint8_t edge_key[EDGE_KEY], kap_edge_t *edge)
         return KAP_OK;
     }
     memset(q->sketch, 0, KAP_SKETCH_BUCKETS * sizeof *q->sketch);
-    rc = walk_rest(q, edge_key, edge, SKETCH);
+    rc = walk_rest(q, ends, edge, SKETCH);
     if (rc == KAP_OK && q->whole)
-        rc = walk_months(q, KAP_ROWS_SKETCHES, edge_key, edge);
+        rc = walk_months(q, q->sketches, ends, edge);
     for (int i = 0; i < KAP_SKETCH_BUCKETS; i++)
         t->n += q->sketch[i];
     t->p50_ms = kap_sketch_rank(q->sketch, 50);
@@ -581,47 +257,45 @@ static int keep(edges_t *q, const kap_edge_t *edge)
     return KAP_OK;
 }
 
-static int one_edge(edges_t *q, const uint8_t edge_key[EDGE_KEY])
+static int one_edge(edges_t *q, ends_t ends)
 {
     kap_edge_t edge = {0};
-    uint32_t from = kap_be_get_u32(edge_key + 4), to = kap_be_get_u32(edge_key + 8);
     uint64_t any = 0;
 
-    int rc = walk_rest(q, edge_key, &edge, COUNT);
+    int rc = walk_rest(q, ends, &edge, COUNT);
     if (rc == KAP_OK && q->whole)
-        rc = walk_months(q, KAP_ROWS_CELLS, edge_key, &edge);
-    for (int i = 0; i < KAP_FIGURE_COUNT; i++)
+        rc = walk_months(q, q->cells, ends, &edge);
+    for (int i = 0; i < KAP_EDGE_FIGURES; i++)
         any |= edge.counts[i];
     if (rc != KAP_OK || any == 0)
         return rc;
-    rc = times(q, edge_key, &edge);
+    rc = times(q, ends, &edge);
     if (rc == KAP_OK)
-        rc = name_of(q, from, &edge.from, &edge.from_name);
+        rc = name_of(q, ends.from, &edge.from, &edge.from_name);
     if (rc == KAP_OK)
-        rc = name_of(q, to, &edge.to, &edge.to_name);
+        rc = name_of(q, ends.to, &edge.to, &edge.to_name);
     return rc != KAP_OK ? rc : keep(q, &edge);
 }
 
 /* Every edge of the region has cells: goes from one to the next. */
 static int walk_edges(edges_t *q)
 {
-    uint8_t key[CELL_KEY] = {0};
+    kap_cell_t cell = {.level = KAP_LEVEL_EDGE, .region = q->region, .at = INT32_MIN};
+    uint8_t key[KAP_CELL_KEY];
 
-    kap_be_put_u32(key, q->region);
     for (;;) {
-        int rc = kap_cursor_seek_ge(q->cells, kap_span(key, CELL_KEY));
+        kap_cell_key(key, &cell);
+        int rc = kap_cursor_seek_ge(q->cells, kap_span(key, sizeof key));
         if (rc != KAP_OK)
             return rc == KAP_E_NOTFOUND ? KAP_OK : rc;
-        kap_span_t k = kap_cursor_key(q->cells);
-        if (k.size != CELL_KEY)
+        if (!kap_cell_split(kap_cursor_key(q->cells), &cell))
             return KAP_E_CORRUPT;
-        if (kap_be_get_u32(k.data) != q->region)
+        if (cell.level != KAP_LEVEL_EDGE || cell.region != q->region)
             return KAP_OK;
-        memcpy(key, k.data, EDGE_KEY);
-        kap_be_put_u32(key + EDGE_KEY, UINT32_MAX);
-        rc = one_edge(q, key);
+        rc = one_edge(q, (ends_t){cell.a, cell.b});
         if (rc != KAP_OK)
             return rc;
+        cell.breakdown = cell.period = UINT8_MAX; /* behind all of the edge */
     }
 }
 
@@ -655,10 +329,13 @@ int kap_figures_edges(kap_txn_t *txn, const kap_edges_query_t *query, const kap_
     q.sketch = kap_arena_alloc(arena, KAP_SKETCH_BUCKETS * sizeof *q.sketch);
     rc = q.sketch == NULL ? KAP_E_NOMEM : kap_cursor_open(txn, KAP_ROWS_CELLS, &q.cells);
     if (rc == KAP_OK)
+        rc = kap_cursor_open(txn, KAP_ROWS_SKETCHES, &q.sketches);
+    if (rc == KAP_OK)
         rc = kap_cursor_open(txn, KAP_ROWS_COHORT, &q.cohort);
     if (rc == KAP_OK)
         rc = walk_edges(&q);
     kap_cursor_close(&q.cells);
+    kap_cursor_close(&q.sketches);
     kap_cursor_close(&q.cohort);
     free(q.values);
     if (rc != KAP_OK)
@@ -694,7 +371,7 @@ static void put_ms(kap_buf_t *buf, const char *key, int64_t ms)
 
 static void put_edge_map(kap_buf_t *buf, const kap_edge_t *edge)
 {
-    kap_mp_put_map(buf, 4 + KAP_FIGURE_COUNT + 1);
+    kap_mp_put_map(buf, 4 + KAP_EDGE_FIGURES + 1);
     kap_mp_put_cstr(buf, "from");
     kap_mp_put_str(buf, edge->from);
     kap_mp_put_cstr(buf, "to");
@@ -703,8 +380,8 @@ static void put_edge_map(kap_buf_t *buf, const kap_edge_t *edge)
     kap_mp_put_str(buf, edge->from_name);
     kap_mp_put_cstr(buf, "to_name");
     kap_mp_put_str(buf, edge->to_name);
-    for (int i = 0; i < KAP_FIGURE_COUNT; i++) {
-        kap_mp_put_cstr(buf, kap_edges_figure_name((kap_figure_t)i));
+    for (int i = 0; i < KAP_EDGE_FIGURES; i++) {
+        kap_mp_put_cstr(buf, kap_figure_name((kap_figure_t)i));
         kap_mp_put_uint(buf, edge->counts[i]);
     }
     kap_mp_put_cstr(buf, "time_to_accept");

@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * figures: what each referral counts, the cells that sum it up by edge and month, and the answer to
- * `edges`. A referral's contribution is a pure function of its row; the cohort table keeps what was
- * last counted, so that every later event, correction and voiding subtracts exactly what was added.
- * The ledger thread writes (kap_figures_apply, in the transaction of a batch); any reader answers.
- * Cells stand at a position of the log that the head tells (kap_head_t.figures_seq). It shows
- * everything it is asked for: who may see what is access.h's. Definitions: metrics.md, SPEC.md.
+ * figures: the answer to `edges`: what the edges of a region count over a window, and their times
+ * to accept. Any thread, in one snapshot. It shows everything it is asked for: who may see what is
+ * access.h's and hide.h's. Definitions: figures.def, SPEC.md.
  */
 #ifndef KAP_FIGURES_H
 #define KAP_FIGURES_H
@@ -17,19 +14,13 @@
 #include "buf.h"
 #include "clock.h"
 #include "directory.h"
+#include "fact.h"
 #include "rows.h"
 #include "span.h"
 #include "store.h"
 
-typedef enum {
-#define KAP_FIGURE(NAME, wire, meaning) KAP_FIGURE_##NAME,
-#include "edges.def"
-#undef KAP_FIGURE
-    KAP_FIGURE_COUNT
-} kap_figure_t;
-
-/* Wire name of a figure. */
-const char *kap_edges_figure_name(kap_figure_t figure);
+/* Figures of an edge that are told: the first ones of figures.def. */
+enum { KAP_EDGE_FIGURES = KAP_FIGURE_INTERNAL + 1 };
 
 typedef enum { KAP_CLOCK_RECIPIENT, KAP_CLOCK_CUSTOMER } kap_figure_clock_t;
 
@@ -56,7 +47,7 @@ typedef struct {
 typedef struct {
     kap_span_t from, to;           /* ids, byte for byte */
     kap_span_t from_name, to_name; /* of the directory (Finnish); else the ids */
-    uint64_t counts[KAP_FIGURE_COUNT];
+    uint64_t counts[KAP_EDGE_FIGURES];
     kap_edge_time_t to_accept;
 } kap_edge_t;
 
@@ -80,36 +71,5 @@ int kap_figures_edges(kap_txn_t *txn, const kap_edges_query_t *query, const kap_
  * the next question (`more`). n, decided and pending are of all. */
 void kap_figures_edges_encode(kap_buf_t *buf, const kap_edges_query_t *query,
                               const kap_edges_t *edges);
-
-/* --- contributions: ledger, audit, tests --- */
-
-/* What one row of the cohort counts. */
-typedef struct {
-    uint32_t figures;     /* bit per kap_figure_t */
-    uint32_t amount;      /* each of them counts this many: 1, or a tally's count */
-    kap_spent_t times[2]; /* time to accept by kap_figure_clock_t; KAP_REFERRAL_NO_SPAN_MS: none */
-} kap_contribution_t;
-
-/* Where it counts. */
-typedef struct {
-    uint32_t region, from, to; /* numbers of their names */
-    int64_t at;                /* created, as it counts; of a tally: start of its period */
-    uint64_t seq;              /* position of the event that made it: makes the key unique */
-    bool utc;                  /* the region is an archive: its months are UTC's */
-} kap_cohort_key_t;
-
-/* Contribution of a referral; figures 0: it counts nowhere. */
-void kap_contribution_of(const kap_referral_row_t *row, kap_contribution_t *out);
-
-/* One change for kap_figures_apply: the row under `key` shall hold `now`. */
-typedef struct {
-    kap_cohort_key_t key;
-    kap_contribution_t now; /* figures 0: no row */
-} kap_figures_change_t;
-
-/* Brings cohort, cells and sketches to the given contributions: reads what each row counted,
- * subtracts it, adds the new. Sorts `changes`; a key stands in it at most once. */
-int kap_figures_apply(kap_txn_t *txn, kap_arena_t *scratch, kap_figures_change_t *changes,
-                      size_t count);
 
 #endif

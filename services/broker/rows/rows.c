@@ -19,7 +19,7 @@ enum {
     LOGGED_HEAD = 4 + 1 + 1 + 2 + 2 + 1 + 2 + 8 + 4 + 8 + HASH,
     PART_HEAD = 8 + 4,
     VARINT_BYTES = 10, /* the longest */
-    REFERRAL_ROW = 1,  /* version of its layout */
+    REFERRAL_ROW = 2,  /* version of its layout */
 };
 
 /* Bits of a logged event. */
@@ -601,9 +601,33 @@ int kap_rows_scope(kap_txn_t *txn, kap_span_t archive, uint32_t *scope)
     return rc == KAP_E_NOTFOUND ? KAP_OK : rc;
 }
 
+static void put_places(kap_buf_t *buf, const kap_places_t *p)
+{
+    const uint32_t numbers[] = {p->region, p->area,           p->from, p->from_organisation,
+                                p->to,     p->to_organisation};
+
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        kap_put_varint(buf, numbers[i]);
+}
+
+static bool get_places(kap_span_t *rest, kap_places_t *p)
+{
+    uint32_t *numbers[] = {&p->region, &p->area,           &p->from, &p->from_organisation,
+                           &p->to,     &p->to_organisation};
+    uint64_t number;
+
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        if (!kap_get_varint(rest, &number) || number > UINT32_MAX)
+            return false;
+        *numbers[i] = (uint32_t)number;
+    }
+    return true;
+}
+
 void kap_referral_row_pack(kap_buf_t *buf, const kap_referral_row_t *row)
 {
     kap_buf_u8(buf, REFERRAL_ROW);
+    put_places(buf, &row->places);
     kap_put_varint(buf, row->created_seq);
     kap_put_svarint(buf, row->due_indexed_at);
     kap_put_svarint(buf, row->customer.working_ms);
@@ -616,7 +640,7 @@ int kap_referral_row_unpack(kap_span_t value, kap_referral_row_t *row)
     if (value.size == 0 || value.data[0] != REFERRAL_ROW)
         return KAP_E_CORRUPT;
     kap_span_t rest = kap_span_sub(value, 1, SIZE_MAX);
-    if (!kap_get_varint(&rest, &row->created_seq) ||
+    if (!get_places(&rest, &row->places) || !kap_get_varint(&rest, &row->created_seq) ||
         !kap_get_svarint(&rest, &row->due_indexed_at) ||
         !kap_get_svarint(&rest, &row->customer.working_ms) ||
         !kap_get_svarint(&rest, &row->customer.elapsed_ms))

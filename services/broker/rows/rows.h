@@ -23,7 +23,7 @@
 #include "store.h"
 
 #define KAP_ROWS_STORE   "broker" /* name of the store */
-#define KAP_ROWS_VERSION 2
+#define KAP_ROWS_VERSION 3
 
 /* KAP_TABLE(NAME, "name", "key", "value") */
 #define KAP_ROWS_TABLES(KAP_TABLE)                                                                 \
@@ -181,9 +181,16 @@ int kap_rows_receipt(kap_txn_t *txn, kap_span_t source, uint64_t sequence, uint6
 
 /* --- state --- */
 
+/* Where a referral counts: numbers of names, given with its creation, by the directory of then. 0:
+ * none (an archive and a bench region have no area, actors of an archive no organisation). */
+typedef struct {
+    uint32_t region, area, from, from_organisation, to, to_organisation;
+} kap_places_t;
+
 /* A referral as it stands, and what the ledger keeps beside the machine's state. */
 typedef struct {
     kap_referral_t r;
+    kap_places_t places;
     uint64_t created_seq;   /* position of its `created` */
     int64_t due_indexed_at; /* earliest entry of it in `due`, KAP_REFERRAL_NO_TIME: none */
     kap_spent_t customer;   /* customer's clock, when the case's first accept is this one's */

@@ -46,6 +46,12 @@ typedef struct {
     uint32_t count, cap;
 } waiting_t;
 
+/* A row of the index of what is followed, in order. */
+typedef struct followed {
+    kap_followed_change_t change;
+    struct followed *next;
+} followed_t;
+
 struct kap_book {
     kap_txn_t *txn;
     kap_arena_t *arena;
@@ -65,6 +71,7 @@ struct kap_book {
     kap_index_t objects;
     kap_object_t *dirty, *dirty_last;
     pending_t *titles, *due_gone;
+    followed_t *followed, *followed_last;
     /* of this group */
     uint32_t group;
     bool in_group;
@@ -139,6 +146,7 @@ void kap_book_begin(kap_book_t *s, kap_txn_t *txn, kap_arena_t *arena)
     s->touched = s->fresh = s->fresh_last = NULL;
     s->dirty = s->dirty_last = NULL;
     s->titles = s->due_gone = NULL;
+    s->followed = s->followed_last = NULL;
     s->saved = NULL;
     s->saved_count = s->saved_cap = 0;
     s->group = 0;
@@ -485,6 +493,7 @@ kap_meeting_object_t *kap_book_meeting(kap_book_t *s, kap_span_t id)
     m->o.known = found(s, kap_rows_meeting(s->txn, id, &m->meeting));
     if (!m->o.known)
         kap_meeting_init(&m->meeting);
+    m->followed.at = kap_followed_meeting_at(&m->meeting);
     return m;
 }
 
@@ -524,6 +533,7 @@ kap_latest_object_t *kap_book_latest(kap_book_t *s, kap_span_t key)
     l->o.known = found(s, kap_rows_latest(s->txn, id, &l->latest));
     if (!l->o.known)
         l->latest = (kap_latest_t){0};
+    l->followed = (kap_followed_place_t){l->latest.at, l->latest.log_seq};
     return l;
 }
 
@@ -709,6 +719,22 @@ void kap_book_refused(kap_book_t *s, uint32_t member, int64_t at)
         s->refused_cap = cap;
     }
     s->refused[s->refused_count++] = (kap_count_refused_t){member, at};
+}
+
+void kap_book_followed(kap_book_t *s, const kap_followed_change_t *change)
+{
+    followed_t *f = kap_book_alloc(s, sizeof *f);
+
+    if (f == NULL)
+        return;
+    f->change = *change;
+    f->change.key = kap_book_keep(s, change->key);
+    f->change.value = kap_book_keep(s, change->value);
+    if (s->followed == NULL)
+        s->followed = f;
+    else
+        s->followed_last->next = f;
+    s->followed_last = f;
 }
 
 /* --- writing --- */
@@ -1169,6 +1195,8 @@ int kap_book_write(kap_book_t *s)
     write_objects(s);
     for (const pending_t *p = s->titles; p != NULL; p = p->next)
         kap_txn_put(s->txn, KAP_ROWS_TITLES, kap_key_span(&p->key), p->value);
+    for (const followed_t *f = s->followed; f != NULL; f = f->next)
+        found(s, kap_followed_write(s->txn, &f->change));
     for (uint32_t i = 0; i < s->extra_count; i++) { /* without figures too: see replay.c */
         wait_for_figures(s, &s->extra[i]);
         s->urgent = true;

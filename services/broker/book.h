@@ -15,8 +15,9 @@
 #include <stdint.h>
 
 #include "arena.h"
-#include "directory.h"
 #include "count.h"
+#include "directory.h"
+#include "followed.h"
 #include "index.h"
 #include "meeting.h"
 #include "rows.h"
@@ -96,6 +97,7 @@ typedef struct {
 typedef struct {
     kap_object_t o;
     kap_meeting_t meeting;
+    kap_followed_place_t followed; /* follow.c's: where the index has it */
 } kap_meeting_object_t;
 
 typedef struct {
@@ -106,6 +108,7 @@ typedef struct {
 typedef struct {
     kap_object_t o;
     kap_latest_t latest;
+    kap_followed_place_t followed; /* follow.c's: where the index has the last one that is placed */
 } kap_latest_object_t;
 
 typedef struct {
@@ -219,6 +222,9 @@ void kap_book_refused(kap_book_t *book, uint32_t member, int64_t at);
 /* A case that is to be counted anew, though no row of it changes; the region of any of its
  * referrals. Rows that change are noted by themselves. */
 void kap_book_count_case(kap_book_t *book, uint32_t scope, kap_span_t id, uint32_t region);
+
+/* A row of the index of what is followed, copied: written with the batch, in this order. */
+void kap_book_followed(kap_book_t *book, const kap_followed_change_t *change);
 
 /* From here on changes can be taken back together; groups do not nest. */
 void kap_book_group_begin(kap_book_t *book);

@@ -5,6 +5,8 @@
 
 #include "calendar.h"
 #include "err.h"
+#include "follow.h"
+#include "followed.h"
 #include "followup.h"
 #include "succeed.h"
 
@@ -709,7 +711,7 @@ static void keep_latest(judging_t *g, kap_latest_object_t *l, kap_span_t region,
 
     kap_book_touch(g->j->book, &l->o);
     l->latest = (kap_latest_t){
-        .at = tally ? period_start(span_of(g, KAP_F_PERIOD)) : time,
+        .at = tally ? period_start(span_of(g, KAP_F_PERIOD)) : kap_followed_at(g->ev, time),
         .from = or_else(span_of(g, KAP_F_FROM), span_of(g, KAP_F_OWNER)),
         .to = span_of(g, KAP_F_TO),
         .region = region,
@@ -1051,6 +1053,7 @@ static void keep_title(const kap_judge_t *j, const kap_event_t *ev, kap_field_t 
 void kap_judge_placed(const kap_judge_t *j, const kap_event_t *ev, const kap_judged_t *judged,
                       uint64_t log_seq)
 {
+    kap_follow_placed(j, ev, judged, log_seq);
     if (judged->creates) {
         judged->referral->row.created_seq = log_seq;
         number_places(j, judged->referral);

@@ -30,6 +30,9 @@ static const struct {
     {"drv", "1234623-6", "other", "\"node\", \"speaker:bench\"", "\"bench\"", false},
     {"x", "1234637-5", "other", "\"node\"", "\"bench\"", false},
     {"y", "1234644-7", "other", "\"node\"", "\"bench\"", false},
+    {"p", "1234652-7", "other", "\"node\", \"party\", \"coordinator:pieksamaki\"", "\"pieksamaki\"",
+     false},
+    {"t", "1234653-5", "other", "\"node\", \"party\", \"coordinator:turku\"", "\"turku\"", false},
 };
 enum { COUNT = sizeof members / sizeof *members };
 
@@ -41,8 +44,9 @@ static void write_json(desk_t *d, const uint8_t authority[32], char curves[][41]
     kap_hex_encode(authority, 32, hex);
     kap_buf_printf(json,
                    "{\"mesh\": \"%s\", \"regions\": [{\"id\": \"mikkeli\", \"area\": "
-                   "\"etela-savo\"}, {\"id\": \"pieksamaki\", \"area\": \"etela-savo\"}, "
-                   "{\"id\": \"bench\", \"kind\": \"bench\"}], \"members\": [",
+                   "\"etela-savo\"}, {\"id\": \"pieksamaki\", \"area\": \"etela-savo\"}, {\"id\": "
+                   "\"turku\", \"area\": \"varsinais-suomi\"}, {\"id\": \"bench\", \"kind\": "
+                   "\"bench\"}], \"members\": [",
                    hex);
     for (int i = 0; i < COUNT; i++) {
         char sealing[65], signing[65];

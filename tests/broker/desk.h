@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /* A desk for tests of the ledger: a small mesh, an engine over a store or its twin, and short words
- * to publish with. Members a..e and national n act in region mikkeli, f and g in pieksamaki too, op
- * operates; speaker drv in bench. Events are at d->now unless said otherwise. */
+ * to publish with. Members a..e and national n act in region mikkeli, f and g in pieksamaki of the
+ * same area too, p there and t in turku alone, op operates; speaker drv in bench. Events are at
+ * d->now unless said otherwise. */
 #ifndef DESK_H
 #define DESK_H
 

@@ -181,6 +181,63 @@ kap_see_t kap_may_see(const kap_directory_t *dir, const kap_member_t *who, kap_s
     return known->visibility >= KAP_VISIBILITY_NATION ? KAP_SEE_EDGES : KAP_SEE_TOTALS;
 }
 
+kap_see_t kap_may_see_nation(const kap_member_t *who)
+{
+    enum { WIDE = KAP_ROLE_MINISTRY | KAP_ROLE_OPERATOR | KAP_ROLE_GATEWAY };
+
+    if (!who)
+        return KAP_SEE_NOTHING;
+    return who->roles & WIDE ? KAP_SEE_FULL : KAP_SEE_TOTALS;
+}
+
+kap_see_t kap_may_see_area(const kap_member_t *who, kap_span_t area)
+{
+    for (uint32_t i = 0; who && who->roles & KAP_ROLE_AREA && i < who->role_area_count; i++) {
+        if (kap_span_eq(who->role_areas[i], area))
+            return KAP_SEE_FULL;
+    }
+    return kap_may_see_nation(who);
+}
+
+/* The least of what is seen of the member's regions. */
+static kap_see_t see_everywhere(const kap_directory_t *dir, const kap_member_t *who,
+                                const kap_member_t *of)
+{
+    kap_see_t least = of->region_count ? KAP_SEE_FULL : KAP_SEE_NOTHING;
+    for (uint32_t i = 0; i < of->region_count; i++) {
+        kap_span_t region = kap_directory_region_at(dir, of->regions[i])->id;
+        kap_see_t see = kap_may_see(dir, who, region, false);
+        least = see < least ? see : least;
+    }
+    return least == KAP_SEE_TOTALS ? KAP_SEE_NOTHING : least;
+}
+
+kap_see_t kap_may_see_member(const kap_directory_t *dir, const kap_member_t *who, kap_span_t member)
+{
+    const kap_member_t *of = kap_directory_member(dir, member);
+    if (who && kap_span_eq(who->id, member))
+        return KAP_SEE_FULL;
+    return who && of ? see_everywhere(dir, who, of) : KAP_SEE_NOTHING;
+}
+
+kap_see_t kap_may_see_organisation(const kap_directory_t *dir, const kap_member_t *who,
+                                   kap_span_t organisation)
+{
+    kap_see_t least = KAP_SEE_FULL;
+    if (!who)
+        return KAP_SEE_NOTHING;
+    if (kap_span_eq(who->organisation, organisation))
+        return KAP_SEE_FULL;
+    for (uint32_t i = 0; i < kap_directory_member_count(dir); i++) {
+        const kap_member_t *of = kap_directory_member_at(dir, i);
+        if (!kap_span_eq(of->organisation, organisation))
+            continue;
+        kap_see_t see = see_everywhere(dir, who, of);
+        least = see < least ? see : least;
+    }
+    return least;
+}
+
 bool kap_may_operate(const kap_member_t *who)
 {
     return who && (who->roles & KAP_ROLE_OPERATOR) != 0;

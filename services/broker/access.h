@@ -84,6 +84,16 @@ typedef enum {
 kap_see_t kap_may_see(const kap_directory_t *dir, const kap_member_t *who, kap_span_t region,
                       bool archive);
 
+/* The same of an area, the nation, a member or an organisation in all its regions. FULL: a covering
+ * role, the member itself, or a reader of every region that it acts in. TOTALS of an area and the
+ * nation are everybody's; a member's and an organisation's are not (NOTHING). */
+kap_see_t kap_may_see_area(const kap_member_t *who, kap_span_t area);
+kap_see_t kap_may_see_nation(const kap_member_t *who);
+kap_see_t kap_may_see_member(const kap_directory_t *dir, const kap_member_t *who,
+                             kap_span_t member);
+kap_see_t kap_may_see_organisation(const kap_directory_t *dir, const kap_member_t *who,
+                                   kap_span_t organisation);
+
 /* True if `who` has the role operator. */
 bool kap_may_operate(const kap_member_t *who);
 

@@ -6,11 +6,12 @@
 
 #include "access.h"
 #include "ask_follow.h"
+#include "ask_metrics.h"
 #include "audit.h"
 #include "err.h"
 #include "figures.h"
 #include "frame.h"
-#include "hide.h"
+#include "hide_edges.h"
 #include "rows.h"
 
 /* A map whose pairs are counted as they come. */
@@ -188,8 +189,8 @@ static int ask_edges(kap_ask_t *ask, kap_txn_t *txn)
     if (rc != KAP_OK)
         return rc;
     if (see != KAP_SEE_FULL)
-        kap_hide(&edges, &query, see, ask->who->id,
-                 kap_directory_region(ask->dir, query.region)->hidden_below);
+        kap_hide_edges(&edges, &query, see, ask->who->id,
+                       kap_directory_region(ask->dir, query.region)->hidden_below);
     kap_figures_edges_encode(&ask->out, &query, &edges);
     return KAP_OK;
 }
@@ -535,6 +536,8 @@ int kap_ask_store(kap_ask_t *ask, kap_txn_t *txn)
         return ask_audit(ask, txn);
     case KAP_QUERY_FOLLOWED:
         return kap_ask_followed(ask, txn);
+    case KAP_QUERY_METRICS:
+        return kap_ask_metrics(ask, txn);
     default:
         return refuse(ask, KAP_REFUSAL_REQUEST_QUERY, NULL);
     }

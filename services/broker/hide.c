@@ -3,82 +3,87 @@
 
 #include <stdlib.h>
 
-static uint64_t size_of(const kap_edge_t *edge)
+/* Cells in the order of their lines: rows, or columns. */
+typedef struct {
+    const kap_hide_cell_t *cell;
+    uint32_t index;
+    bool column;
+} placed_t;
+
+static kap_span_t line_of(const placed_t *p)
 {
-    return edge->counts[KAP_FIGURE_REFERRALS];
+    return p->column ? p->cell->column : p->cell->row;
 }
 
-static bool is_own(const kap_edge_t *edge, kap_span_t self)
+static int by_line(const void *a, const void *b)
 {
-    return kap_span_eq(edge->from, self) || kap_span_eq(edge->to, self);
+    const placed_t *x = a, *y = b;
+    int order = kap_span_cmp(x->cell->group, y->cell->group);
+
+    if (order == 0)
+        order = kap_span_cmp(line_of(x), line_of(y));
+    return order != 0 ? order : (x->index > y->index) - (x->index < y->index);
 }
 
-/* The row (same `from`) or column (same `to`) of edge i: how many are hidden in it, and which of
- * the shown ones is the smallest (count when none is). */
-static uint32_t hidden_beside(const kap_edges_t *edges, const bool *hidden, uint32_t i, bool row,
-                              uint32_t *smallest)
+static placed_t *place(const kap_hide_cell_t *cells, uint32_t count, bool column)
 {
-    uint32_t n = 0;
-    *smallest = edges->count;
-    for (uint32_t j = 0; j < edges->count; j++) {
-        const kap_edge_t *a = &edges->edges[i], *b = &edges->edges[j];
-        if (!kap_span_eq(row ? a->from : a->to, row ? b->from : b->to) || size_of(b) == 0)
-            continue;
-        if (hidden[j])
-            n++;
-        else if (*smallest == edges->count || size_of(b) < size_of(&edges->edges[*smallest]))
-            *smallest = j;
+    placed_t *places = malloc((count + 1) * sizeof *places);
+
+    for (uint32_t i = 0; places != NULL && i < count; i++)
+        places[i] = (placed_t){&cells[i], i, column};
+    if (places != NULL)
+        qsort(places, count, sizeof *places, by_line);
+    return places;
+}
+
+/* The line that begins at places[0]: its length; *one when exactly one of it is hidden, and which
+ * of the shown ones is the smallest (count: none). */
+static uint32_t look_at_line(const placed_t *places, uint32_t count, bool *one, uint32_t *smallest)
+{
+    uint32_t size = 0, hidden = 0;
+
+    *smallest = count;
+    for (; size < count; size++) {
+        const placed_t *p = &places[size];
+        if (size > 0 && (!kap_span_eq(p->cell->group, places[0].cell->group) ||
+                         !kap_span_eq(line_of(p), line_of(&places[0]))))
+            break;
+        if (p->cell->hidden)
+            hidden++;
+        else if (!p->cell->own && p->cell->size > 0 &&
+                 (*smallest == count || p->cell->size < places[*smallest].cell->size))
+            *smallest = size;
     }
-    return n;
+    *one = hidden == 1 && *smallest < count;
+    return size;
 }
 
-/* A single hidden edge could be had by subtraction: another one goes with it. */
-static bool hide_second(const kap_edges_t *edges, bool *hidden)
+/* A single hidden cell could be had by subtraction: another one goes with it. */
+static bool hide_second(kap_hide_cell_t *cells, const placed_t *places, uint32_t count)
 {
-    bool more = false;
-    for (uint32_t i = 0; i < edges->count; i++) {
-        for (int row = 0; hidden[i] && row < 2; row++) {
-            uint32_t smallest;
-            if (hidden_beside(edges, hidden, i, row == 0, &smallest) == 1 &&
-                smallest < edges->count)
-                more = hidden[smallest] = true;
-        }
+    bool more = false, one;
+    uint32_t smallest;
+
+    for (uint32_t at = 0; at < count;) {
+        uint32_t size = look_at_line(places + at, count - at, &one, &smallest);
+        if (one)
+            more = cells[places[at + smallest].index].hidden = true;
+        at += size;
     }
     return more;
 }
 
-/* Marks what is hidden of the edges of whole months. */
-static void hide_small(const kap_edges_t *edges, bool *hidden, uint32_t k)
+void kap_hide(kap_hide_cell_t *cells, uint32_t count, uint32_t k)
 {
-    for (uint32_t i = 0; i < edges->count; i++)
-        hidden[i] = size_of(&edges->edges[i]) > 0 && size_of(&edges->edges[i]) < k;
-    while (hide_second(edges, hidden))
-        continue;
-}
+    placed_t *rows = place(cells, count, false), *columns = place(cells, count, true);
+    bool room = rows != NULL && columns != NULL;
 
-void kap_hide(kap_edges_t *edges, const kap_edges_query_t *query, kap_see_t see, kap_span_t self,
-              uint32_t k)
-{
-    bool months =
-        (!query->has_from || query->from.day == 1) && (!query->has_to || query->to.day == 1);
-    bool *hidden = months && see == KAP_SEE_EDGES ? calloc(edges->count + 1, sizeof *hidden) : NULL;
-    if (hidden)
-        hide_small(edges, hidden, k);
-    uint64_t n = 0, pending = 0;
-    uint32_t kept = 0;
-    for (uint32_t i = 0; i < edges->count; i++) {
-        const kap_edge_t *edge = &edges->edges[i];
-        if (!is_own(edge, self) && (!hidden || hidden[i]))
-            continue;
-        n += size_of(edge);
-        pending += edge->counts[KAP_FIGURE_PENDING];
-        edges->edges[kept++] = *edge;
+    for (uint32_t i = 0; i < count; i++)
+        cells[i].hidden = !cells[i].own && (!room || (cells[i].size > 0 && cells[i].size < k));
+    for (bool more = room; more;) {
+        more = hide_second(cells, rows, count);
+        more = hide_second(cells, columns, count) || more;
     }
-    free(hidden);
-    edges->count = kept;
-    if (months && edges->n >= k)
-        return;
-    edges->n = n;
-    edges->pending = pending;
-    edges->decided = n - pending;
+    free(rows);
+    free(columns);
 }

@@ -1,20 +1,29 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * hide: what of a region's figures is left out for those who do not read the region (metrics.md
- * "Who sees what"). Pure; any thread. A member's own edges are always shown.
+ * hide: which cells of a table are too small to be shown to those who do not read the region
+ * (metrics.md "Who sees what"). Pure; any thread.
  */
 #ifndef KAP_HIDE_H
 #define KAP_HIDE_H
 
-#include "access.h"
-#include "figures.h"
+#include <stdbool.h>
+#include <stdint.h>
 
-/* Cuts `edges` to what somebody who sees `see` (not FULL) may know; `self` is its member id, k the
- * region's hidden_below. Figures by days are nobody's but the member's own. TOTALS: own edges, and
- * the totals of whole months when they are not small. EDGES: also the edges of whole months; of
- * them 1..k-1 are hidden, then in each row and column with exactly one hidden edge the next
- * smallest too, until stable. */
-void kap_hide(kap_edges_t *edges, const kap_edges_query_t *query, kap_see_t see, kap_span_t self,
-              uint32_t k);
+#include "span.h"
+
+/* A cell of a table with rows and columns (of edges: from and to; a table of one column has one
+ * row of cells, each its own column). Tables of several groups (regions) are told apart by group.
+ */
+typedef struct {
+    kap_span_t group, row, column;
+    uint64_t size;
+    bool own; /* the asker's own: never hidden, and hides nothing, for the asker knows it */
+    bool hidden;
+} kap_hide_cell_t;
+
+/* Marks what is hidden: sizes 1 to k - 1; then in each row and column with exactly one hidden cell
+ * the next smallest too (of equal ones the first), which could be had by subtraction else; until
+ * nothing changes. Out of memory: everything but the own is hidden. */
+void kap_hide(kap_hide_cell_t *cells, uint32_t count, uint32_t k);
 
 #endif

@@ -2,7 +2,7 @@
 /* What of a region's figures is left out for others. */
 #include <criterion/criterion.h>
 
-#include "hide.h"
+#include "hide_edges.h"
 
 enum { K = 5 };
 
@@ -40,7 +40,7 @@ static bool shows(const char *from, const char *to)
 Test(hide, others_see_their_own_edges_and_the_totals_of_whole_months)
 {
     kap_edges_query_t query = {.has_from = true, .from = {2026, 1, 1}};
-    kap_hide(&all, &query, KAP_SEE_TOTALS, KAP_SPAN("b"), K);
+    kap_hide_edges(&all, &query, KAP_SEE_TOTALS, KAP_SPAN("b"), K);
     cr_expect_eq(all.count, 3);
     cr_expect(shows("a", "b"));
     cr_expect(shows("b", "c"));
@@ -52,7 +52,7 @@ Test(hide, others_see_their_own_edges_and_the_totals_of_whole_months)
 Test(hide, days_are_nobodys_but_the_members_own)
 {
     kap_edges_query_t query = {.has_to = true, .to = {2026, 1, 2}};
-    kap_hide(&all, &query, KAP_SEE_EDGES, KAP_SPAN("b"), K);
+    kap_hide_edges(&all, &query, KAP_SEE_EDGES, KAP_SPAN("b"), K);
     cr_expect_eq(all.count, 3);
     cr_expect_eq(all.n, 60);
     cr_expect_eq(all.pending, 3);
@@ -63,7 +63,7 @@ Test(hide, small_totals_are_hidden)
 {
     kap_edges_query_t query = {0};
     all.n = K - 1;
-    kap_hide(&all, &query, KAP_SEE_TOTALS, KAP_SPAN("x"), K);
+    kap_hide_edges(&all, &query, KAP_SEE_TOTALS, KAP_SPAN("x"), K);
     cr_expect_eq(all.count, 0);
     cr_expect_eq(all.n, 0);
 }
@@ -71,7 +71,7 @@ Test(hide, small_totals_are_hidden)
 Test(hide, a_small_edge_takes_the_next_smallest_of_its_row_and_column_with_it)
 {
     kap_edges_query_t query = {0};
-    kap_hide(&all, &query, KAP_SEE_EDGES, KAP_SPAN("x"), K);
+    kap_hide_edges(&all, &query, KAP_SEE_EDGES, KAP_SPAN("x"), K);
     cr_expect_not(shows("a", "c"), "3 is small");
     cr_expect_not(shows("a", "b"), "else 3 = the row's sum less 10");
     cr_expect_not(shows("b", "c"), "else 3 = the column's sum less 20");
@@ -85,6 +85,6 @@ Test(hide, edges_that_are_not_small_are_shown_to_the_nation)
 {
     kap_edges_query_t query = {0};
     edges[1].counts[KAP_FIGURE_REFERRALS] = K;
-    kap_hide(&all, &query, KAP_SEE_EDGES, KAP_SPAN("x"), K);
+    kap_hide_edges(&all, &query, KAP_SEE_EDGES, KAP_SPAN("x"), K);
     cr_expect_eq(all.count, 6);
 }

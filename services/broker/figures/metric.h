@@ -3,7 +3,8 @@
  * metric: a question about the figures and its answer. metrics.def says what can be asked; what a
  * sum of figures can say is said by the table alone, the rest by metric_*.c, one file a metric or a
  * family. Any thread, in one snapshot. What the asker may see is decided before (which scopes) and
- * after (hide.h): never here.
+ * after (hide.h): never here. metric_ask.h makes questions of requests, metric_tell.h maps of
+ * answers.
  */
 #ifndef KAP_METRIC_H
 #define KAP_METRIC_H
@@ -63,9 +64,10 @@ typedef struct {
     kap_sum_query_t what; /* scope, window, side, filters */
     kap_metric_by_t by;
     bool customer_clock, elapsed; /* of the times */
+    uint32_t limit;               /* rows in one answer, 0: as many as fit */
     bool now_view;                /* organisations as they are today */
     int64_t now;                  /* as_of_time of the figures */
-    kap_span_t after; /* rows behind this one: the key of the last row that the asker has */
+    kap_span_t after; /* rows behind this one: kap_metric_key_t.sort of the last; empty: all */
 } kap_metric_query_t;
 
 /* --- the table --- */
@@ -117,7 +119,9 @@ typedef struct {
 typedef struct {
     kap_buf_t pairs;
     uint32_t count;
-    bool row;                     /* of a row of the answer, else of all of it */
+    bool row;       /* of a row of the answer, else of all of it */
+    uint64_t whole; /* n of all of it */
+    uint64_t least; /* durations of fewer, and fewer beside the transfers, are not told (hide.h) */
     uint64_t n, decided, pending; /* as the counts say; a metric of its own may say otherwise */
 } kap_metric_values_t;
 
@@ -139,19 +143,19 @@ typedef int (*kap_metric_other_fn)(const kap_metric_at_t *at, const kap_metric_q
 #include "metric_hooks.def"
 #undef KAP_METRIC_HOOK
 
-/* All pairs of a metric; counts are read here. */
+/* All pairs of a metric; counts are read here. The caller frees `pairs`. */
 int kap_metric_values(const kap_metric_at_t *at, const kap_metric_query_t *query,
                       kap_metric_values_t *values);
 
 /* --- rows --- */
 
-/* What a row is about: as far as `by` has it. Ids are spans of the snapshot or the arena. */
+/* What a row is about. */
 typedef struct {
-    kap_scope_t scope;   /* of the row: that of the question, or narrower */
+    kap_scope_t scope;   /* that of the question, or narrower */
     kap_window_t window; /* likewise */
-    uint16_t value;      /* of service, segment, warm, origin: as in fact.h */
-    int32_t month;       /* months since the year 0 */
-    kap_span_t sort;     /* rows stand in its order; what `after` says */
+    kap_breakdown_t breakdown;
+    uint16_t value;  /* of the breakdown: as in fact.h */
+    kap_span_t sort; /* rows stand in its order (kap_metric_sort) */
     uint64_t n, decided, pending;
     bool hidden;  /* only that there is such a row may be told (hide.h) */
     bool omitted; /* nor that */
@@ -161,14 +165,33 @@ typedef struct {
     kap_metric_key_t *rows; /* in the arena */
     uint32_t count, cap;
     uint64_t n, decided, pending; /* of the whole scope */
+    bool omitted;                 /* some rows are */
 } kap_metric_rows_t;
 
-/* Whole scope and every row in which something counts, sorted; without values. */
+/* The whole scope and every row in which something of the metric counts, sorted; no values. */
 int kap_metric_rows(const kap_metric_at_t *at, const kap_metric_query_t *query,
                     kap_metric_rows_t *out);
 
 /* The question, narrowed to a row of its answer. */
 void kap_metric_narrow(const kap_metric_query_t *query, const kap_metric_key_t *row,
                        kap_metric_query_t *out);
+
+/* The order of rows: the parts of a key one behind the other, each ended by a NUL. Data NULL: no
+ * memory. */
+kap_span_t kap_metric_sort(kap_arena_t *arena, kap_span_t a, kap_span_t b, kap_span_t c);
+
+/* Does it tell anything of cases, not of referrals alone? */
+bool kap_metric_has_cases(kap_metric_t metric);
+
+/* Does the value of that name tell of members or referrals one by one, or of this moment? */
+bool kap_metric_is_list(kap_metric_t metric, kap_span_t wire);
+
+/* The name of a breakdown's value as keys and `where` say it ("none": not told), and back, -1. */
+const char *kap_metric_value_name(kap_breakdown_t breakdown, uint16_t value);
+int kap_metric_value_find(kap_breakdown_t breakdown, kap_span_t name);
+/* "service", of KAP_BREAKDOWN_SERVICE. */
+const char *kap_metric_breakdown_name(kap_breakdown_t breakdown);
+/* The breakdown that a `by` is, or NONE. */
+kap_breakdown_t kap_metric_breakdown(kap_metric_by_t by);
 
 #endif

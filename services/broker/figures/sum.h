@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
  * sum: the figures of a scope over a window, from cells where the window is whole months and from
- * the cohort where it is not; durations exactly where there are at most KAP_EXACT_MAX, else from
- * sketches (1 %). Reads scopes x periods rows, and the cohort rows of the days at the window's
- * ends, whatever the history. Any thread, in one snapshot.
+ * the cohort where it is not; durations exactly in a scope of at most KAP_EXACT_MAX transfers, else
+ * from sketches (1 %). Reads scopes x periods rows, and the cohort rows of what whole periods leave
+ * at the window's ends, whatever the history. Any thread, in one snapshot.
  */
 #ifndef KAP_SUM_H
 #define KAP_SUM_H
@@ -17,7 +17,7 @@
 #include "scope.h"
 #include "store.h"
 
-enum { KAP_EXACT_MAX = 1000 }; /* durations up to which percentiles are exact */
+enum { KAP_EXACT_MAX = 1000 }; /* transfers of a scope up to which percentiles are exact */
 
 /* Which side of a member (or organisation) is meant. Regions and above: no difference. */
 typedef enum { KAP_SIDE_GETS, KAP_SIDE_SENDS, KAP_SIDE_CASES } kap_side_t;
@@ -41,9 +41,16 @@ int kap_summer_new(kap_txn_t *txn, kap_arena_t *arena, const kap_directory_t *di
                    kap_summer_t **out);
 void kap_summer_destroy(kap_summer_t **summer);
 
-/* Counts, added to *sum. */
+/* Counts, added to *sum. FLOW_ figures are told of the whole periods in the window only, cases
+ * likewise: days of the cells' zone, whole months where the scope is broken down or (flows) an
+ * edge. The others are those of any window. */
 int kap_sum_counts(kap_summer_t *summer, const kap_sum_query_t *query, kap_vector_t *sum);
 
+/* Refused events of the members that act in the scope (of a nation kap_sum_counts has them), added
+ * to the figure REFUSED. */
+int kap_sum_refused(kap_summer_t *summer, const kap_sum_query_t *query, kap_vector_t *sum);
+
+/* Durations of cases (COMPLETE_CASE, CHAIN) are those of the whole months in the window. */
 typedef struct {
     uint64_t n;                             /* durations known */
     int64_t p50_ms, p90_ms, p99_ms, max_ms; /* nearest rank; -1 when n is 0 */
@@ -51,6 +58,7 @@ typedef struct {
     bool exact;                             /* else from a sketch, at most 1 % off */
 } kap_sum_time_t;
 
+bool kap_sum_is_of_cases(kap_figure_time_t time);
 int kap_sum_time(kap_summer_t *summer, const kap_sum_query_t *query, kap_figure_time_t time,
                  bool elapsed, kap_sum_time_t *out);
 
@@ -67,9 +75,20 @@ int kap_sum_chains(kap_summer_t *summer, const kap_sum_query_t *query, uint64_t 
 
 /* --- who is there to be asked for: each once, in no order; stops at a callback's error --- */
 
+/* Regions that ever had a referral: the scope's own, those of its area or nation by the directory
+ * of today, or all of the mesh. */
+typedef int (*kap_sum_region_fn)(void *arg, uint32_t region);
+int kap_sum_regions(kap_summer_t *summer, const kap_scope_t *scope, kap_sum_region_fn fn,
+                    void *arg);
+
 /* Edges of a region, area, nation, member or organisation that ever had a referral. */
 typedef int (*kap_sum_edge_fn)(void *arg, uint32_t region, uint32_t from, uint32_t to);
 int kap_sum_edges(kap_summer_t *summer, const kap_scope_t *scope, kap_sum_edge_fn fn, void *arg);
+
+/* First and last month (since the year 0, in the cells' zone) in which anything counts in the scope
+ * and the window; first > last: none. */
+int kap_sum_months(kap_summer_t *summer, const kap_sum_query_t *query, int32_t *first,
+                   int32_t *last);
 
 /* Values that a breakdown ever had in the scope. */
 typedef int (*kap_sum_value_fn)(void *arg, uint16_t value);

@@ -1,0 +1,922 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "sum.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "err.h"
+#include "rows.h"
+#include "sum_inner.h"
+
+enum { VALUES_MAX = 64 };
+
+/* --- life --- */
+
+static int is_archive(kap_txn_t *txn, uint32_t number, bool *archive)
+{
+    kap_span_t name;
+    kap_archive_t row;
+    int rc = kap_rows_text(txn, number, &name);
+
+    if (rc == KAP_OK)
+        rc = kap_rows_archive(txn, name, &row);
+    *archive = rc == KAP_OK;
+    return rc == KAP_E_NOTFOUND ? KAP_OK : rc;
+}
+
+static int add_region(kap_summer_t *s, uint32_t region)
+{
+    if ((s->region_count & (s->region_count - 1)) == 0) {
+        size_t cap = s->region_count == 0 ? 1 : (size_t)s->region_count * 2;
+        uint32_t *grown = kap_arena_alloc(s->arena, cap * sizeof *grown);
+        if (grown == NULL)
+            return KAP_E_NOMEM;
+        if (s->region_count > 0)
+            memcpy(grown, s->regions, s->region_count * sizeof *grown);
+        s->regions = grown;
+    }
+    s->regions[s->region_count++] = region;
+    return KAP_OK;
+}
+
+/* Goes from one region that has cells to the next. */
+static int find_regions(kap_summer_t *s)
+{
+    kap_cell_t cell = {.level = KAP_LEVEL_REGION, .at = INT32_MIN}, found;
+    uint8_t key[KAP_CELL_KEY];
+    bool archive;
+    int rc;
+
+    for (;; cell.region = found.region + 1) {
+        kap_cell_key(key, &cell);
+        rc = kap_cursor_seek_ge(s->cells, kap_span(key, sizeof key));
+        if (rc != KAP_OK)
+            return rc == KAP_E_NOTFOUND ? KAP_OK : rc;
+        if (!kap_cell_split(kap_cursor_key(s->cells), &found))
+            return KAP_E_CORRUPT;
+        if (found.level != KAP_LEVEL_REGION)
+            return KAP_OK;
+        rc = is_archive(s->txn, found.region, &archive);
+        if (rc == KAP_OK && !archive)
+            rc = add_region(s, found.region);
+        if (rc != KAP_OK)
+            return rc;
+    }
+}
+
+int kap_summer_new(kap_txn_t *txn, kap_arena_t *arena, const kap_directory_t *dir,
+                   kap_summer_t **out)
+{
+    kap_summer_t *s = calloc(1, sizeof *s);
+
+    if (s == NULL)
+        return KAP_E_NOMEM;
+    s->txn = txn;
+    s->arena = arena;
+    s->dir = dir;
+    int rc = kap_cursor_open(txn, KAP_ROWS_CELLS, &s->cells);
+    if (rc == KAP_OK)
+        rc = kap_cursor_open(txn, KAP_ROWS_SKETCHES, &s->sketches);
+    if (rc == KAP_OK)
+        rc = kap_cursor_open(txn, KAP_ROWS_COHORT, &s->cohort);
+    if (rc == KAP_OK)
+        rc = find_regions(s);
+    if (rc == KAP_OK)
+        *out = s;
+    else
+        kap_summer_destroy(&s);
+    return rc;
+}
+
+void kap_summer_destroy(kap_summer_t **summer)
+{
+    kap_summer_t *s = *summer;
+
+    if (s == NULL)
+        return;
+    kap_cursor_close(&s->cells);
+    kap_cursor_close(&s->sketches);
+    kap_cursor_close(&s->cohort);
+    free(s->values);
+    free(s);
+    *summer = NULL;
+}
+
+/* --- which rows make up a scope --- */
+
+typedef struct {
+    kap_summer_t *s;
+    const kap_sum_query_t *query;
+    kap_sum_place_fn fn;
+    void *arg;
+} placing_t;
+
+static int place(const placing_t *p, kap_level_t level, uint32_t region, uint32_t a, uint32_t b)
+{
+    bool both = level >= KAP_LEVEL_REGION;
+    bool cases = both || level == KAP_LEVEL_MEMBER || level == KAP_LEVEL_PAIR ||
+                 level == KAP_LEVEL_ORGANISATION;
+    kap_sum_place_t at = {level, region, a, b, cases, both || !cases};
+
+    return p->fn(p->arg, &at);
+}
+
+/* The same in the scope's region, or in all of the mesh. */
+static int place_in_regions(const placing_t *p, kap_level_t level, uint32_t a, uint32_t b)
+{
+    const kap_scope_t *scope = &p->query->scope;
+    int rc = KAP_OK;
+
+    if (scope->region.size > 0)
+        return place(p, level, scope->region_number, a, b);
+    for (uint32_t i = 0; rc == KAP_OK && i < p->s->region_count; i++)
+        rc = place(p, level, p->s->regions[i], a, b);
+    return rc;
+}
+
+static kap_level_t side_of(const kap_sum_query_t *query)
+{
+    return query->side == KAP_SIDE_SENDS ? KAP_LEVEL_SENDS : KAP_LEVEL_GETS;
+}
+
+typedef int (*member_fn)(void *arg, uint32_t member);
+
+/* Members of the organisation, by the directory of today. */
+static int each_member(kap_summer_t *s, kap_span_t organisation, member_fn fn, void *arg)
+{
+    int rc = KAP_OK;
+
+    for (uint32_t i = 0; rc == KAP_OK && i < kap_directory_member_count(s->dir); i++) {
+        const kap_member_t *m = kap_directory_member_at(s->dir, i);
+        uint32_t number = 0;
+        if (!kap_span_eq(m->organisation, organisation))
+            continue;
+        rc = kap_rows_number(s->txn, m->id, &number);
+        if (rc == KAP_OK && number != 0)
+            rc = fn(arg, number);
+    }
+    return rc;
+}
+
+static int place_member(void *arg, uint32_t member)
+{
+    const placing_t *p = arg;
+
+    return place_in_regions(p, side_of(p->query), member, 0);
+}
+
+static int places_of_edge(const placing_t *p)
+{
+    const kap_scope_t *scope = &p->query->scope;
+    uint32_t low = scope->a < scope->b ? scope->a : scope->b;
+    uint32_t high = scope->a < scope->b ? scope->b : scope->a;
+    int rc = place_in_regions(p, KAP_LEVEL_EDGE, scope->a, scope->b);
+
+    return rc != KAP_OK ? rc : place(p, KAP_LEVEL_PAIR, scope->region_number, low, high);
+}
+
+int kap_sum_places(kap_summer_t *summer, const kap_sum_query_t *query, kap_sum_place_fn fn,
+                   void *arg)
+{
+    placing_t p = {summer, query, fn, arg};
+    const kap_scope_t *scope = &query->scope;
+    int rc;
+
+    if (scope->region.size > 0 && scope->region_number == 0)
+        return KAP_OK;
+    switch (scope->kind) {
+    case KAP_SCOPE_REGION:
+        return place(&p, KAP_LEVEL_REGION, scope->region_number, 0, 0);
+    case KAP_SCOPE_AREA:
+        return scope->region_number == 0 ? KAP_OK
+                                         : place(&p, KAP_LEVEL_AREA, scope->region_number, 0, 0);
+    case KAP_SCOPE_NATION:
+        return place(&p, KAP_LEVEL_NATION, 0, 0, 0);
+    case KAP_SCOPE_ORGANISATION:
+        rc = scope->a == 0 ? KAP_OK : place(&p, KAP_LEVEL_ORGANISATION, 0, scope->a, 0);
+        return rc != KAP_OK ? rc : each_member(summer, scope->organisation, place_member, &p);
+    case KAP_SCOPE_MEMBER:
+        if (scope->a == 0)
+            return KAP_OK;
+        rc = place_member(&p, scope->a);
+        return rc != KAP_OK ? rc : place(&p, KAP_LEVEL_MEMBER, scope->region_number, scope->a, 0);
+    case KAP_SCOPE_EDGE:
+        return scope->a == 0 || scope->b == 0 ? KAP_OK : places_of_edge(&p);
+    }
+    return KAP_E_INTERNAL;
+}
+
+/* --- the cohort --- */
+
+/* Facts asked for: those of the query in a span of time. */
+typedef struct {
+    kap_summer_t *s;
+    const kap_sum_query_t *query;
+    kap_instants_t span;
+    bool utc;
+    kap_sum_fact_fn fn;
+    void *arg;
+} gleaner_t;
+
+static bool fact_fits(const gleaner_t *g, const kap_fact_t *fact)
+{
+    const kap_sum_query_t *q = g->query;
+
+    if (q->scope.kind == KAP_SCOPE_AREA && fact->area != q->scope.region_number)
+        return false;
+    if (q->scope.kind == KAP_SCOPE_NATION && fact->area == 0)
+        return false;
+    return (q->breakdown == KAP_BREAKDOWN_NONE || fact->breakdown[q->breakdown] == q->value) &&
+           (q->breakdown2 == KAP_BREAKDOWN_NONE || fact->breakdown[q->breakdown2] == q->value2);
+}
+
+/* The facts of one edge; the cursor may stand anywhere. */
+static int glean_edge(const gleaner_t *g, uint32_t region, uint32_t from, uint32_t to)
+{
+    kap_cohort_key_t at = {region, from, to, g->span.from_ms, 0, g->utc};
+    kap_cursor_t *cohort = g->s->cohort;
+    uint8_t key[KAP_COHORT_KEY];
+    kap_fact_t fact;
+
+    kap_cohort_key(key, &at);
+    int rc = kap_cursor_seek_ge(cohort, kap_span(key, sizeof key));
+    for (; rc == KAP_OK; rc = kap_cursor_next(cohort)) {
+        if (!kap_cohort_split(kap_cursor_key(cohort), &at))
+            return KAP_E_CORRUPT;
+        if (at.region != region || at.from != from || at.to != to ||
+            (g->span.to_ms != INT64_MAX && at.at >= g->span.to_ms))
+            break;
+        rc = kap_fact_unpack(kap_cursor_value(cohort), &fact);
+        if (rc == KAP_OK && fact_fits(g, &fact))
+            rc = g->fn(g->arg, &at, &fact);
+        if (rc != KAP_OK)
+            return rc;
+    }
+    return rc == KAP_E_NOTFOUND ? KAP_OK : rc;
+}
+
+/* Goes from one edge of the region to the next. `from` 0: of all senders. */
+static int glean_region(const gleaner_t *g, uint32_t region, uint32_t from, uint32_t to)
+{
+    kap_cohort_key_t at = {.region = region, .from = from, .at = INT64_MIN};
+    uint8_t key[KAP_COHORT_KEY];
+
+    for (;;) {
+        kap_cohort_key(key, &at);
+        int rc = kap_cursor_seek_ge(g->s->cohort, kap_span(key, sizeof key));
+        if (rc != KAP_OK)
+            return rc == KAP_E_NOTFOUND ? KAP_OK : rc;
+        if (!kap_cohort_split(kap_cursor_key(g->s->cohort), &at))
+            return KAP_E_CORRUPT;
+        if (at.region != region || (from != 0 && at.from != from))
+            return KAP_OK;
+        if (to == 0 || at.to == to)
+            rc = glean_edge(g, region, at.from, at.to);
+        if (rc != KAP_OK)
+            return rc;
+        at.at = INT64_MAX;
+        at.seq = UINT64_MAX;
+    }
+}
+
+/* The same in the scope's region, or in all of the mesh. */
+static int glean_regions(const gleaner_t *g, uint32_t from, uint32_t to)
+{
+    const kap_scope_t *scope = &g->query->scope;
+    bool one = scope->region.size > 0;
+    int rc = KAP_OK;
+
+    for (uint32_t i = 0; rc == KAP_OK && i < (one ? 1 : g->s->region_count); i++) {
+        uint32_t region = one ? scope->region_number : g->s->regions[i];
+        rc = from != 0 && to != 0 ? glean_edge(g, region, from, to)
+                                  : glean_region(g, region, from, to);
+    }
+    return rc;
+}
+
+static int glean_member(void *arg, uint32_t member)
+{
+    const gleaner_t *g = arg;
+    bool sends = g->query->side == KAP_SIDE_SENDS;
+
+    return glean_regions(g, sends ? member : 0, sends ? 0 : member);
+}
+
+/* The facts of the scope in a span of time. */
+static int glean(const gleaner_t *g)
+{
+    const kap_scope_t *scope = &g->query->scope;
+
+    if (g->span.from_ms >= g->span.to_ms || (scope->region.size > 0 && scope->region_number == 0))
+        return KAP_OK;
+    switch (scope->kind) {
+    case KAP_SCOPE_REGION:
+    case KAP_SCOPE_AREA:
+    case KAP_SCOPE_NATION:
+        return glean_regions(g, 0, 0);
+    case KAP_SCOPE_ORGANISATION:
+        return each_member(g->s, scope->organisation, glean_member, (void *)g);
+    case KAP_SCOPE_MEMBER:
+        return scope->a == 0 ? KAP_OK : glean_member((void *)g, scope->a);
+    case KAP_SCOPE_EDGE:
+        return scope->a == 0 || scope->b == 0 ? KAP_OK : glean_regions(g, scope->a, scope->b);
+    }
+    return KAP_E_INTERNAL;
+}
+
+int kap_sum_facts(kap_summer_t *summer, const kap_sum_query_t *query, kap_sum_fact_fn fn, void *arg)
+{
+    gleaner_t g = {summer,           query, {query->window.from_ms, query->window.to_ms},
+                   query->scope.utc, fn,    arg};
+
+    return glean(&g);
+}
+
+/* --- walking cells --- */
+
+/* Rows of a table for the places of a query; what they leave is gleaned from the cohort. */
+typedef struct {
+    kap_summer_t *s;
+    const kap_sum_query_t *query;
+    bool counts; /* of `cells`, else of `sketches` */
+    bool cases;  /* of sketches: those of cases */
+    int (*row)(void *arg, const kap_sum_place_t *place, kap_span_t value);
+    void *arg;
+} walker_t;
+
+static unsigned kept(const kap_sum_query_t *q, kap_level_t level, bool counts)
+{
+    unsigned periods = 0;
+
+    for (int period = KAP_PERIOD_YEAR; period <= KAP_PERIOD_DAY; period++) {
+        if (kap_cell_kept(level, q->breakdown, (kap_period_t)period, counts))
+            periods |= 1u << period;
+    }
+    return q->breakdown2 == KAP_BREAKDOWN_NONE ? periods : 0;
+}
+
+static int walk_piece(const walker_t *w, const kap_sum_place_t *at,
+                      const kap_span_of_periods_t *piece)
+{
+    kap_cursor_t *cursor = w->counts ? w->s->cells : w->s->sketches;
+    kap_cell_t cell = {
+        at->level,   at->region, at->a, at->b, (uint8_t)w->query->breakdown, (uint8_t)piece->period,
+        piece->first};
+    uint8_t first[KAP_CELL_KEY], last[KAP_CELL_KEY];
+
+    kap_cell_key(first, &cell);
+    cell.at = piece->last;
+    kap_cell_key(last, &cell);
+    int rc = kap_cursor_seek_ge(cursor, kap_span(first, sizeof first));
+    for (; rc == KAP_OK; rc = kap_cursor_next(cursor)) {
+        if (kap_span_cmp(kap_cursor_key(cursor), kap_span(last, sizeof last)) > 0)
+            break;
+        rc = w->row(w->arg, at, kap_cursor_value(cursor));
+        if (rc != KAP_OK)
+            return rc;
+    }
+    return rc == KAP_E_NOTFOUND ? KAP_OK : rc;
+}
+
+static int walk_place(void *arg, const kap_sum_place_t *at)
+{
+    const walker_t *w = arg;
+    kap_span_of_periods_t pieces[KAP_WINDOW_PIECES];
+    kap_instants_t rest[2];
+    int rc = KAP_OK;
+
+    if (!w->counts && !(w->cases ? at->cases : at->others))
+        return KAP_OK;
+    uint32_t count = kap_window_pieces(&w->query->window, w->query->scope.utc,
+                                       kept(w->query, at->level, w->counts), pieces, rest);
+    for (uint32_t i = 0; rc == KAP_OK && i < count; i++)
+        rc = walk_piece(w, at, &pieces[i]);
+    return rc;
+}
+
+/* The level whose rows hold the referrals of the scope. */
+static kap_level_t level_of(const kap_sum_query_t *q)
+{
+    static const kap_level_t levels[] = {
+        [KAP_SCOPE_REGION] = KAP_LEVEL_REGION,
+        [KAP_SCOPE_AREA] = KAP_LEVEL_AREA,
+        [KAP_SCOPE_NATION] = KAP_LEVEL_NATION,
+        [KAP_SCOPE_EDGE] = KAP_LEVEL_EDGE,
+    };
+    bool member = q->scope.kind == KAP_SCOPE_MEMBER || q->scope.kind == KAP_SCOPE_ORGANISATION;
+
+    return member ? side_of(q) : levels[q->scope.kind];
+}
+
+/* Facts of the referrals that no whole period of the walk held, as far as they are `of`. */
+static int walk_rest(const walker_t *w, const kap_sum_query_t *of, kap_sum_fact_fn fn, void *arg)
+{
+    kap_span_of_periods_t pieces[KAP_WINDOW_PIECES];
+    kap_instants_t rest[2];
+    int rc = KAP_OK;
+
+    kap_window_pieces(&w->query->window, w->query->scope.utc,
+                      kept(w->query, level_of(w->query), w->counts), pieces, rest);
+    for (int i = 0; rc == KAP_OK && i < 2; i++) {
+        gleaner_t g = {w->s, of, rest[i], of->scope.utc, fn, arg};
+        rc = glean(&g);
+    }
+    return rc;
+}
+
+/* --- counts --- */
+
+typedef struct {
+    const kap_sum_query_t *query;
+    kap_vector_t *sum;
+} counting_t;
+
+static int add_row(void *arg, const kap_sum_place_t *at, kap_span_t value)
+{
+    counting_t *c = arg;
+    const kap_sum_query_t *q = c->query;
+    kap_vector_t row = {0};
+    int rc =
+        kap_cell_add(value, q->breakdown, q->breakdown == KAP_BREAKDOWN_NONE ? -1 : q->value, &row);
+
+    for (int i = 0; rc == KAP_OK && i < KAP_FIGURE_COUNT; i++) {
+        if (kap_figure_is_of_case((kap_figure_t)i) ? at->cases : at->others)
+            c->sum->counts[i] += row.counts[i];
+    }
+    return rc;
+}
+
+/* Flows lie in the periods in which they happened, not in that of the fact: whole periods only. */
+static bool is_flow(int figure)
+{
+    return figure >= KAP_FIGURE_FLOW_DELIVERED && figure <= KAP_FIGURE_FLOW_WITHDRAWN;
+}
+
+static int add_fact(void *arg, const kap_cohort_key_t *key, const kap_fact_t *fact)
+{
+    counting_t *c = arg;
+
+    (void)key;
+    for (int i = 0; i < KAP_FIGURE_COUNT; i++) {
+        if (!is_flow(i))
+            c->sum->counts[i] += kap_fact_count(fact, (kap_figure_t)i);
+    }
+    return KAP_OK;
+}
+
+int kap_sum_counts(kap_summer_t *summer, const kap_sum_query_t *query, kap_vector_t *sum)
+{
+    counting_t c = {query, sum};
+    walker_t w = {.s = summer, .query = query, .counts = true, .row = add_row, .arg = &c};
+    int rc = kap_sum_places(summer, query, walk_place, &w);
+
+    return rc != KAP_OK ? rc : walk_rest(&w, query, add_fact, &c);
+}
+
+/* --- durations --- */
+
+/* A walk over durations: their buckets in `counts`, or the durations themselves in the summer. */
+typedef struct {
+    kap_summer_t *s;
+    const kap_sum_query_t *query;
+    kap_figure_time_t time;
+    bool elapsed;
+    uint64_t *counts;
+} timing_t;
+
+bool kap_sum_is_of_cases(kap_figure_time_t time)
+{
+    return time == KAP_FIGURE_TIME_COMPLETE_CASE || time == KAP_FIGURE_TIME_CHAIN;
+}
+
+static int64_t time_of(const timing_t *t, const kap_fact_t *fact)
+{
+    const kap_spent_t *spent = &fact->times[t->time];
+
+    return t->elapsed ? spent->elapsed_ms : spent->working_ms;
+}
+
+static int bucket_row(void *arg, const kap_sum_place_t *at, kap_span_t value)
+{
+    timing_t *t = arg;
+    (void)at;
+    return kap_cell_add_times(value, t->query->breakdown, t->query->value,
+                              kap_cell_which(t->time, t->elapsed), t->counts);
+}
+
+static int bucket_fact(void *arg, const kap_cohort_key_t *key, const kap_fact_t *fact)
+{
+    timing_t *t = arg;
+    int64_t ms = time_of(t, fact);
+
+    (void)key;
+    if (ms != KAP_REFERRAL_NO_SPAN_MS)
+        t->counts[kap_sketch_bucket(ms)]++;
+    return KAP_OK;
+}
+
+int kap_sum_sketch(kap_summer_t *summer, const kap_sum_query_t *query, kap_figure_time_t time,
+                   bool elapsed, uint64_t counts[KAP_SKETCH_BUCKETS])
+{
+    timing_t t = {summer, query, time, elapsed, counts};
+    walker_t w = {.s = summer,
+                  .query = query,
+                  .cases = kap_sum_is_of_cases(time),
+                  .row = bucket_row,
+                  .arg = &t};
+    int rc = kap_sum_places(summer, query, walk_place, &w);
+
+    return rc != KAP_OK || w.cases ? rc : walk_rest(&w, query, bucket_fact, &t);
+}
+
+static int gather_fact(void *arg, const kap_cohort_key_t *key, const kap_fact_t *fact)
+{
+    timing_t *t = arg;
+    kap_summer_t *s = t->s;
+    int64_t ms = time_of(t, fact);
+
+    (void)key;
+    if (ms == KAP_REFERRAL_NO_SPAN_MS)
+        return KAP_OK;
+    if (s->value_count == s->value_cap) {
+        size_t cap = s->value_cap == 0 ? 256 : s->value_cap * 2;
+        int64_t *grown = realloc(s->values, cap * sizeof *grown);
+        if (grown == NULL)
+            return KAP_E_NOMEM;
+        s->values = grown;
+        s->value_cap = cap;
+    }
+    s->values[s->value_count++] = ms;
+    return KAP_OK;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* Nearest rank: the ceil(p n)-th smallest. */
+static int64_t rank(const kap_summer_t *s, size_t percent)
+{
+    return s->values[(s->value_count * percent + 99) / 100 - 1];
+}
+
+static int time_exactly(kap_summer_t *s, timing_t *t, kap_sum_time_t *out)
+{
+    double sum = 0;
+
+    s->value_count = 0;
+    int rc = kap_sum_facts(s, t->query, gather_fact, t);
+    out->exact = true;
+    out->n = s->value_count;
+    if (rc != KAP_OK || out->n == 0)
+        return rc;
+    qsort(s->values, s->value_count, sizeof *s->values, by_value);
+    for (size_t i = 0; i < s->value_count; i++)
+        sum += (double)s->values[i];
+    out->p50_ms = rank(s, 50);
+    out->p90_ms = rank(s, 90);
+    out->p99_ms = rank(s, 99);
+    out->max_ms = s->values[s->value_count - 1];
+    out->mean_ms = sum / (double)out->n;
+    return KAP_OK;
+}
+
+static int time_from_sketch(kap_summer_t *s, timing_t *t, kap_sum_time_t *out)
+{
+    double sum = 0;
+
+    memset(s->counts, 0, sizeof s->counts);
+    int rc = kap_sum_sketch(s, t->query, t->time, t->elapsed, s->counts);
+    for (uint32_t i = 0; rc == KAP_OK && i < KAP_SKETCH_BUCKETS; i++) {
+        if (s->counts[i] == 0)
+            continue;
+        out->n += s->counts[i];
+        out->max_ms = kap_sketch_value(i);
+        sum += (double)s->counts[i] * (double)out->max_ms;
+    }
+    out->exact = out->n == 0;
+    if (rc != KAP_OK || out->n == 0)
+        return rc;
+    out->p50_ms = kap_sketch_rank(s->counts, 50);
+    out->p90_ms = kap_sketch_rank(s->counts, 90);
+    out->p99_ms = kap_sketch_rank(s->counts, 99);
+    out->mean_ms = sum / (double)out->n;
+    return KAP_OK;
+}
+
+int kap_sum_time(kap_summer_t *summer, const kap_sum_query_t *query, kap_figure_time_t time,
+                 bool elapsed, kap_sum_time_t *out)
+{
+    timing_t t = {summer, query, time, elapsed, NULL};
+    kap_vector_t sum = {0};
+
+    *out = (kap_sum_time_t){.p50_ms = -1, .p90_ms = -1, .p99_ms = -1, .max_ms = -1};
+    if (kap_sum_is_of_cases(time))
+        return time_from_sketch(summer, &t, out);
+    int rc = kap_sum_counts(summer, query, &sum);
+    if (rc != KAP_OK)
+        return rc;
+    return sum.counts[KAP_FIGURE_REFERRALS] <= KAP_EXACT_MAX ? time_exactly(summer, &t, out)
+                                                             : time_from_sketch(summer, &t, out);
+}
+
+/* --- refused events: they have no region --- */
+
+static int add_refused(kap_summer_t *s, const kap_sum_query_t *query, uint32_t member,
+                       kap_vector_t *sum)
+{
+    kap_vector_t all = {0};
+    counting_t c = {query, &all};
+    walker_t w = {.s = s, .query = query, .counts = true, .row = add_row, .arg = &c};
+    kap_sum_place_t at = {.level = KAP_LEVEL_GETS, .a = member, .others = true};
+    int rc = member == 0 ? KAP_OK : walk_place(&w, &at);
+
+    sum->counts[KAP_FIGURE_REFUSED] += all.counts[KAP_FIGURE_REFUSED];
+    return rc;
+}
+
+/* Does the member act in what is asked for? */
+static bool acts_in(const kap_directory_t *dir, const kap_scope_t *scope, const kap_member_t *m)
+{
+    switch (scope->kind) {
+    case KAP_SCOPE_ORGANISATION:
+        return kap_span_eq(m->organisation, scope->organisation);
+    case KAP_SCOPE_MEMBER:
+        return kap_span_eq(m->id, scope->member);
+    case KAP_SCOPE_REGION:
+    case KAP_SCOPE_AREA:
+        for (uint32_t i = 0; i < m->region_count; i++) {
+            const kap_region_t *region = kap_directory_region_at(dir, m->regions[i]);
+            if (kap_span_eq(region->id, scope->region) ||
+                (scope->kind == KAP_SCOPE_AREA && kap_span_eq(region->area, scope->area)))
+                return true;
+        }
+        return false;
+    default:
+        return false;
+    }
+}
+
+int kap_sum_refused(kap_summer_t *summer, const kap_sum_query_t *query, kap_vector_t *sum)
+{
+    int rc = KAP_OK;
+
+    for (uint32_t i = 0;
+         rc == KAP_OK && !query->scope.utc && i < kap_directory_member_count(summer->dir); i++) {
+        const kap_member_t *m = kap_directory_member_at(summer->dir, i);
+        uint32_t number = 0;
+        if (!acts_in(summer->dir, &query->scope, m))
+            continue;
+        rc = kap_rows_number(summer->txn, m->id, &number);
+        if (rc == KAP_OK)
+            rc = add_refused(summer, query, number, sum);
+    }
+    return rc;
+}
+
+/* --- who is there to be asked for --- */
+
+typedef struct {
+    const kap_scope_t *scope;
+    uint32_t members[VALUES_MAX]; /* of an organisation */
+    uint32_t member_count;
+    kap_sum_edge_fn fn;
+    void *arg;
+} edging_t;
+
+static int take_member(void *arg, uint32_t member)
+{
+    edging_t *e = arg;
+
+    if (e->member_count == VALUES_MAX)
+        return KAP_E_LIMIT;
+    e->members[e->member_count++] = member;
+    return KAP_OK;
+}
+
+static bool edge_fits(const edging_t *e, uint32_t from, uint32_t to)
+{
+    const kap_scope_t *scope = e->scope;
+
+    if (scope->kind == KAP_SCOPE_EDGE)
+        return from == scope->a && to == scope->b;
+    if (scope->kind != KAP_SCOPE_MEMBER && scope->kind != KAP_SCOPE_ORGANISATION)
+        return true;
+    for (uint32_t i = 0; i < e->member_count; i++) {
+        if (e->members[i] == from || e->members[i] == to)
+            return true;
+    }
+    return false;
+}
+
+/* Every edge of the region has cells: goes from one to the next. */
+static int edges_of(kap_summer_t *s, const edging_t *e, uint32_t region)
+{
+    kap_cell_t cell = {.level = KAP_LEVEL_EDGE, .region = region}, found;
+    uint8_t key[KAP_CELL_KEY];
+
+    for (;;) {
+        cell.at = INT32_MIN;
+        kap_cell_key(key, &cell);
+        int rc = kap_cursor_seek_ge(s->cells, kap_span(key, sizeof key));
+        if (rc != KAP_OK)
+            return rc == KAP_E_NOTFOUND ? KAP_OK : rc;
+        if (!kap_cell_split(kap_cursor_key(s->cells), &found))
+            return KAP_E_CORRUPT;
+        if (found.level != KAP_LEVEL_EDGE || found.region != region)
+            return KAP_OK;
+        if (edge_fits(e, found.a, found.b))
+            rc = e->fn(e->arg, region, found.a, found.b);
+        if (rc != KAP_OK)
+            return rc;
+        cell.a = found.a;
+        cell.b = found.b + 1;
+    }
+}
+
+/* Is the region of the scope? By the directory of today; one that is no longer there is of the
+ * nation. */
+static int region_fits(kap_summer_t *s, const kap_scope_t *scope, uint32_t number, bool *fits)
+{
+    kap_span_t id;
+
+    *fits = true;
+    if (scope->kind != KAP_SCOPE_AREA && scope->kind != KAP_SCOPE_NATION)
+        return KAP_OK;
+    int rc = kap_rows_text(s->txn, number, &id);
+    if (rc != KAP_OK)
+        return rc;
+    const kap_region_t *region = kap_directory_region(s->dir, id);
+    if (scope->kind == KAP_SCOPE_NATION)
+        *fits = region == NULL || region->area.size > 0;
+    else
+        *fits = region != NULL && kap_span_eq(region->area, scope->area);
+    return KAP_OK;
+}
+
+int kap_sum_regions(kap_summer_t *summer, const kap_scope_t *scope, kap_sum_region_fn fn, void *arg)
+{
+    bool fits;
+    int rc = KAP_OK;
+
+    if (scope->region.size > 0)
+        return scope->region_number == 0 ? KAP_OK : fn(arg, scope->region_number);
+    for (uint32_t i = 0; rc == KAP_OK && i < summer->region_count; i++) {
+        rc = region_fits(summer, scope, summer->regions[i], &fits);
+        if (rc == KAP_OK && fits)
+            rc = fn(arg, summer->regions[i]);
+    }
+    return rc;
+}
+
+typedef struct {
+    kap_summer_t *s;
+    const edging_t *e;
+} edges_in_t;
+
+static int edges_in(void *arg, uint32_t region)
+{
+    const edges_in_t *in = arg;
+
+    return edges_of(in->s, in->e, region);
+}
+
+int kap_sum_edges(kap_summer_t *summer, const kap_scope_t *scope, kap_sum_edge_fn fn, void *arg)
+{
+    edging_t e = {.scope = scope, .fn = fn, .arg = arg};
+    edges_in_t in = {summer, &e};
+    int rc = KAP_OK;
+
+    if (scope->kind == KAP_SCOPE_MEMBER && scope->a != 0)
+        rc = take_member(&e, scope->a);
+    else if (scope->kind == KAP_SCOPE_ORGANISATION)
+        rc = each_member(summer, scope->organisation, take_member, &e);
+    return rc != KAP_OK ? rc : kap_sum_regions(summer, scope, edges_in, &in);
+}
+
+/* The months of the scope's rows. */
+typedef struct {
+    kap_summer_t *s;
+    const kap_sum_query_t *query;
+    int32_t first, last;
+} months_t;
+
+/* The first month at or after `from`, or the last one at or before it. */
+static int month_beside(const months_t *m, const kap_sum_place_t *place, bool after, int32_t from,
+                        bool *there, int32_t *month)
+{
+    kap_cell_t cell = {place->level,
+                       place->region,
+                       place->a,
+                       place->b,
+                       (uint8_t)KAP_BREAKDOWN_NONE,
+                       (uint8_t)KAP_PERIOD_MONTH,
+                       from};
+    kap_cell_t found;
+    uint8_t key[KAP_CELL_KEY];
+
+    kap_cell_key(key, &cell);
+    kap_span_t k = kap_span(key, sizeof key);
+    int rc = after ? kap_cursor_seek_ge(m->s->cells, k) : kap_cursor_seek_le(m->s->cells, k);
+    *there = false;
+    if (rc != KAP_OK)
+        return rc == KAP_E_NOTFOUND ? KAP_OK : rc;
+    if (!kap_cell_split(kap_cursor_key(m->s->cells), &found))
+        return KAP_E_CORRUPT;
+    *month = found.at;
+    *there = found.level == cell.level && found.region == cell.region && found.a == cell.a &&
+             found.b == cell.b && found.breakdown == cell.breakdown && found.period == cell.period;
+    return KAP_OK;
+}
+
+static int months_of(void *arg, const kap_sum_place_t *place)
+{
+    months_t *m = arg;
+    const kap_window_t *w = &m->query->window;
+    kap_zone_t zone = kap_cell_zone(m->query->scope.utc);
+    int32_t from = w->has_from ? kap_cell_at(KAP_PERIOD_MONTH, zone, w->from_ms) : INT32_MIN;
+    int32_t to = w->has_to ? kap_cell_at(KAP_PERIOD_MONTH, zone, w->to_ms - 1) : INT32_MAX;
+    bool there;
+    int32_t month;
+    int rc = month_beside(m, place, true, from, &there, &month);
+
+    if (rc == KAP_OK && there && month < m->first)
+        m->first = month;
+    if (rc == KAP_OK)
+        rc = month_beside(m, place, false, to, &there, &month);
+    if (rc == KAP_OK && there && month > m->last)
+        m->last = month;
+    return rc;
+}
+
+int kap_sum_months(kap_summer_t *summer, const kap_sum_query_t *query, int32_t *first,
+                   int32_t *last)
+{
+    months_t m = {summer, query, INT32_MAX, INT32_MIN};
+    int rc = kap_sum_places(summer, query, months_of, &m);
+
+    *first = m.first;
+    *last = m.last;
+    return rc;
+}
+
+/* Values of a breakdown that occur, as bits. */
+typedef struct {
+    kap_breakdown_t breakdown;
+    uint64_t seen;
+} seeing_t;
+
+static int see(seeing_t *s, uint16_t value)
+{
+    if (value >= VALUES_MAX)
+        return KAP_E_CORRUPT;
+    s->seen |= UINT64_C(1) << value;
+    return KAP_OK;
+}
+
+static int see_row(void *arg, const kap_sum_place_t *at, kap_span_t row)
+{
+    kap_cell_walk_t walk = {row, -1};
+    uint16_t value;
+    kap_vector_t vector;
+    int rc = KAP_OK;
+
+    (void)at;
+    while (rc == KAP_OK && kap_cell_next(&walk, &value, &vector, &rc))
+        rc = see(arg, value);
+    return rc;
+}
+
+static int see_fact(void *arg, const kap_cohort_key_t *key, const kap_fact_t *fact)
+{
+    seeing_t *s = arg;
+
+    (void)key;
+    return see(s, fact->breakdown[s->breakdown]);
+}
+
+int kap_sum_values(kap_summer_t *summer, const kap_sum_query_t *query, kap_breakdown_t breakdown,
+                   kap_sum_value_fn fn, void *arg)
+{
+    seeing_t seeing = {breakdown, 0};
+    kap_sum_query_t of = *query;
+    walker_t w = {.s = summer, .query = &of, .counts = true, .row = see_row, .arg = &seeing};
+    int rc;
+
+    if (query->breakdown == KAP_BREAKDOWN_NONE) {
+        of.breakdown = breakdown;
+        rc = kap_sum_places(summer, &of, walk_place, &w);
+        if (rc == KAP_OK)
+            rc = walk_rest(&w, query, see_fact, &seeing);
+    } else {
+        rc = kap_sum_facts(summer, query, see_fact, &seeing);
+    }
+    for (uint16_t value = 0; rc == KAP_OK && value < VALUES_MAX; value++) {
+        if (seeing.seen >> value & 1)
+            rc = fn(arg, value);
+    }
+    return rc;
+}

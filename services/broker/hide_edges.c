@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "hide_edges.h"
+
+#include <stdlib.h>
+
+#include "hide.h"
+
+static bool is_own(const kap_edge_t *edge, kap_span_t self)
+{
+    return kap_span_eq(edge->from, self) || kap_span_eq(edge->to, self);
+}
+
+/* The edges as a table with what is hidden in it; NULL: out of memory. */
+static kap_hide_cell_t *table_of(const kap_edges_t *edges, kap_span_t self, uint32_t k)
+{
+    kap_hide_cell_t *cells = calloc(edges->count + 1, sizeof *cells);
+
+    for (uint32_t i = 0; cells != NULL && i < edges->count; i++) {
+        const kap_edge_t *edge = &edges->edges[i];
+        cells[i] = (kap_hide_cell_t){.row = edge->from,
+                                     .column = edge->to,
+                                     .size = edge->counts[KAP_FIGURE_REFERRALS],
+                                     .own = is_own(edge, self)};
+    }
+    if (cells != NULL)
+        kap_hide(cells, edges->count, k);
+    return cells;
+}
+
+void kap_hide_edges(kap_edges_t *edges, const kap_edges_query_t *query, kap_see_t see,
+                    kap_span_t self, uint32_t k)
+{
+    bool months =
+        (!query->has_from || query->from.day == 1) && (!query->has_to || query->to.day == 1);
+    kap_hide_cell_t *cells = months && see == KAP_SEE_EDGES ? table_of(edges, self, k) : NULL;
+    uint64_t n = 0, pending = 0;
+    uint32_t kept = 0;
+
+    for (uint32_t i = 0; i < edges->count; i++) {
+        const kap_edge_t *edge = &edges->edges[i];
+        if (!is_own(edge, self) && (cells == NULL || cells[i].hidden))
+            continue;
+        n += edge->counts[KAP_FIGURE_REFERRALS];
+        pending += edge->counts[KAP_FIGURE_PENDING];
+        edges->edges[kept++] = *edge;
+    }
+    free(cells);
+    edges->count = kept;
+    if (months && edges->n >= k)
+        return;
+    edges->n = n;
+    edges->pending = pending;
+    edges->decided = n - pending;
+}

@@ -359,9 +359,7 @@ int kap_followup_judge(const kap_event_t *ev, const kap_followup_facts_t *facts,
 
 /* --- keys --- */
 
-/* Identifying fields of a type; none: each event counts by itself. MEMBER stands for
- * the publisher where it is absent. */
-static const kap_field_t *key_fields(kap_event_type_t type)
+const kap_field_t *kap_followup_key_fields(kap_event_type_t type)
 {
     static const struct {
         kap_event_type_t type;
@@ -413,7 +411,7 @@ static void put_key_field(const kap_event_t *ev, kap_field_t field, kap_buf_t *b
 
 void kap_followup_key(const kap_event_t *ev, kap_buf_t *buf)
 {
-    const kap_field_t *fields = key_fields(ev->type);
+    const kap_field_t *fields = kap_followup_key_fields(ev->type);
     if (!fields) {
         return;
     }
@@ -425,7 +423,7 @@ void kap_followup_key(const kap_event_t *ev, kap_buf_t *buf)
 
 bool kap_followup_key_front(kap_event_type_t type, kap_span_t region, kap_buf_t *buf)
 {
-    const kap_field_t *fields = key_fields(type);
+    const kap_field_t *fields = kap_followup_key_fields(type);
     if (!fields || fields[0] != KAP_F_REGION) {
         return false;
     }

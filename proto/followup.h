@@ -41,6 +41,10 @@ int kap_followup_judge(const kap_event_t *ev, const kap_followup_facts_t *facts,
  * (advice given, new customers, answers to surveys). Appends to buf (sticky error there). */
 void kap_followup_key(const kap_event_t *ev, kap_buf_t *buf);
 
+/* The identifying fields of a type, ended by KAP_F_NONE; NULL when it has no key. MEMBER stands for
+ * the publisher where an event leaves it out. */
+const kap_field_t *kap_followup_key_fields(kap_event_type_t type);
+
 /* What all keys of a type in a region begin with, appended to buf. False when the type has no keys
  * or they do not begin with a region (statements). */
 bool kap_followup_key_front(kap_event_type_t type, kap_span_t region, kap_buf_t *buf);

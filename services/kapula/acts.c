@@ -9,7 +9,7 @@
 
 /* What one command line says. */
 typedef struct {
-    const char *verb;
+    const char *verb, *name; /* name: what it is called when it has no subject; NULL: the verb */
     bool of_referral;
     kap_args_t args;
 } line_t;
@@ -35,8 +35,7 @@ void kap_cli_put_act(kap_buf_t *map, const kap_cli_say_t *say)
     }
 }
 
-/* The act's fate once it is final; the answer to the act itself when that comes too late. */
-static int await_fate(kap_cli_t *cli, const kap_mp_t *answer, const kap_mp_t **fate)
+int kap_cli_await_fate(kap_cli_t *cli, int64_t act, const kap_mp_t **fate)
 {
     kap_buf_t map;
     kap_buf_init(&map);
@@ -44,7 +43,7 @@ static int await_fate(kap_cli_t *cli, const kap_mp_t *answer, const kap_mp_t **f
     kap_mp_put_cstr(&map, "local");
     kap_mp_put_cstr(&map, "fate");
     kap_mp_put_cstr(&map, "act");
-    kap_mp_put_int(&map, kap_mp_get_int(answer, "act", 0));
+    kap_mp_put_int(&map, act);
     kap_mp_put_cstr(&map, "wait");
     kap_mp_put_bool(&map, true);
     int code = kap_cli_ask_quietly(cli, KAP_VERB_LOCAL, kap_buf_span(&map), 0, fate);
@@ -62,7 +61,8 @@ static int print_fate(kap_cli_t *cli, const line_t *line, const kap_mp_t *answer
 {
     kap_span_t word = kap_mp_get_str(fate, "fate"), sentence = kap_mp_get_str(fate, "sentence");
     kap_span_t subject = kap_mp_get_str(answer, "subject");
-    kap_span_t about = kap_span_empty(subject) ? kap_span_str(line->verb) : subject;
+    kap_span_t about =
+        !kap_span_empty(subject) ? subject : kap_span_str(line->name ? line->name : line->verb);
     int64_t seq = kap_mp_get_int(fate, "log_seq", 0);
     bool refused = kap_span_eq_str(word, "refused");
     if (is_dry(line))
@@ -125,12 +125,19 @@ static int say(kap_cli_t *cli, const line_t *line)
         code = kap_cli_ask(cli, KAP_VERB_ACT, kap_buf_span(&map), 0, &answer);
     if (code == 0) {
         if (words.dry || kap_args_option(&line->args, "no-wait") ||
-            await_fate(cli, answer, &fate) != 0 || kap_mp_get(fate, "error"))
+            kap_cli_await_fate(cli, kap_mp_get_int(answer, "act", 0), &fate) != 0 ||
+            kap_mp_get(fate, "error"))
             fate = answer;
         code = print_fate(cli, line, answer, fate);
     }
     kap_buf_fini(&map);
     return code;
+}
+
+int kap_cli_say_args(kap_cli_t *cli, const char *verb, const kap_args_t *args)
+{
+    line_t line = {.verb = verb, .name = args->usage->command, .args = *args};
+    return say(cli, &line);
 }
 
 /* Says an act whose verb is the second word: one of the rows {word, verb}. */

@@ -4,7 +4,7 @@
 #ifndef KAP_SAYING_H
 #define KAP_SAYING_H
 
-#include "cli.h"
+#include "args.h"
 
 typedef struct {
     int64_t act;
@@ -33,6 +33,13 @@ void kap_cli_own_key(char out[KAP_CLI_KEY]);
 
 /* Appends the map of an ACT. */
 void kap_cli_put_act(kap_buf_t *map, const kap_cli_say_t *say);
+
+/* The act's fate once it is final. An exit code, silent, when it is not within the timeout. */
+int kap_cli_await_fate(kap_cli_t *cli, int64_t act, const kap_mp_t **fate);
+
+/* Says one act with the fields of the arguments, waits for its fate and shows it, as --key,
+ * --no-wait and --dry-run say. Returns an exit code. */
+int kap_cli_say_args(kap_cli_t *cli, const char *verb, const kap_args_t *args);
 
 /* Says every row of a tally sheet (CSV with a header of field names). The same file again changes
  * nothing. Refused rows are told with their line; the others count. Returns an exit code. */

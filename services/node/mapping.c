@@ -27,9 +27,9 @@ static const struct {
     kap_code_list_t list;
     const char *wire, *words;
 } aliases[] = {
-#define KAP_INTAKE_ALIAS(LIST, WIRE, WORDS) {KAP_LIST_##LIST, WIRE, WORDS},
-#include "intake_aliases.def"
-#undef KAP_INTAKE_ALIAS
+#define KAP_ALIAS(LIST, WIRE, WORDS) {KAP_LIST_##LIST, WIRE, WORDS},
+#include "aliases.def"
+#undef KAP_ALIAS
 };
 enum { ALIASES = sizeof aliases / sizeof aliases[0] };
 

@@ -403,9 +403,9 @@ Test(intake, every_alias_names_a_code_and_no_word_two)
         kap_code_list_t list;
         const char *wire, *words;
     } aliases[] = {
-#define KAP_INTAKE_ALIAS(LIST, WIRE, WORDS) {KAP_LIST_##LIST, WIRE, WORDS},
-#include "intake_aliases.def"
-#undef KAP_INTAKE_ALIAS
+#define KAP_ALIAS(LIST, WIRE, WORDS) {KAP_LIST_##LIST, WIRE, WORDS},
+#include "aliases.def"
+#undef KAP_ALIAS
     };
     size_t count = sizeof aliases / sizeof aliases[0];
     for (size_t i = 0; i < count; i++) {

@@ -47,21 +47,21 @@ typedef struct {
     const char *wire;
     int a[FIGURES_A_SUM], b[FIGURES_A_SUM];
     kap_figure_time_t time;
-    bool list; /* tells of members or referrals one by one */
+    const char *other; /* its shape, of OTHER */
 } value_t;
 
 static const value_t value_table[] = {
 #define KAP_METRIC(NAME, wire, side, kinds, by, unit, definition, source, fi, sv, en)
 #define KAP_METRIC_COUNT(METRIC, wire, figures, meaning)                                           \
-    {KAP_METRIC_##METRIC, COUNT, wire, {figures}, {0}, 0, false},
+    {KAP_METRIC_##METRIC, COUNT, wire, {figures}, {0}, 0, NULL},
 #define KAP_METRIC_RATE(METRIC, wire, num, den, meaning)                                           \
-    {KAP_METRIC_##METRIC, RATE, wire, {num}, {den}, 0, false},
+    {KAP_METRIC_##METRIC, RATE, wire, {num}, {den}, 0, NULL},
 #define KAP_METRIC_MEAN(METRIC, wire, sum, n, meaning)                                             \
-    {KAP_METRIC_##METRIC, MEAN, wire, {sum}, {n}, 0, false},
+    {KAP_METRIC_##METRIC, MEAN, wire, {sum}, {n}, 0, NULL},
 #define KAP_METRIC_TIME(METRIC, wire, time, meaning)                                               \
-    {KAP_METRIC_##METRIC, TIME, wire, {0}, {0}, KAP_FIGURE_TIME_##time, false},
+    {KAP_METRIC_##METRIC, TIME, wire, {0}, {0}, KAP_FIGURE_TIME_##time, NULL},
 #define KAP_METRIC_OTHER(METRIC, wire, shape, meaning)                                             \
-    {KAP_METRIC_##METRIC, OTHER, wire, {0}, {0}, 0, sizeof shape == sizeof "list"},
+    {KAP_METRIC_##METRIC, OTHER, wire, {0}, {0}, 0, shape},
 #include "metrics.def"
 #undef KAP_METRIC
 #undef KAP_METRIC_COUNT
@@ -360,12 +360,19 @@ bool kap_metric_has_cases(kap_metric_t metric)
     return table[metric].side == KAP_SIDE_CASES;
 }
 
+/* Shapes "list", and what ends in " now". */
+static bool is_for_readers(const char *shape)
+{
+    size_t size = strlen(shape);
+
+    return strcmp(shape, "list") == 0 || (size > 4 && strcmp(shape + size - 4, " now") == 0);
+}
+
 bool kap_metric_is_list(kap_metric_t metric, kap_span_t wire)
 {
     for (size_t i = 0; i < VALUES; i++) {
         if (value_table[i].metric == metric && kap_span_eq_str(wire, value_table[i].wire))
-            return value_table[i].list ||
-                   (metric == KAP_METRIC_TARGETS && value_table[i].shape == OTHER);
+            return value_table[i].other != NULL && is_for_readers(value_table[i].other);
     }
     return false;
 }

@@ -15,7 +15,7 @@ static int put_survival(const kap_metric_at_t *at, const kap_metric_query_t *que
     if (rc != KAP_OK)
         return rc;
     kap_buf_t *buf = kap_metric_pair(values, "survival_median_ms");
-    if (median < 0)
+    if (median < 0 || values->n < values->least)
         kap_mp_put_nil(buf);
     else
         kap_mp_put_int(buf, median);

@@ -69,6 +69,13 @@ typedef struct {
     int64_t working_ms, elapsed_ms;
 } kap_spent_t;
 
+/* A hold that is over. */
+typedef struct {
+    int64_t from, to;
+} kap_hold_t;
+
+enum { KAP_REFERRAL_HOLDS = 8 }; /* kept one by one; few referrals ever have two */
+
 typedef struct {
     int8_t state;             /* KAP_STATE_ */
     int8_t open_state;        /* while expired: the open state beneath; else equal to state */
@@ -88,14 +95,17 @@ typedef struct {
     int64_t root_created_at;    /* the case's earliest root when this was accepted or created */
     int64_t clock_from;         /* where the running limit started */
     int64_t hold_from, hold_to; /* the last hold; hold_to none = it still lasts */
-    kap_spent_t held;           /* earlier holds, closures cut out */
-    kap_spent_t held_at_accept; /* of all holds, what lay before the accept */
-    int64_t spent_working_ms;   /* used of the running limit before the last resume */
-    int64_t due_at;             /* the running limit; none when none runs or on hold */
-    int64_t answer_due_at;      /* the answer deadline as it last stood, for target figures */
-    kap_spent_t to_accept;      /* recipient's clock: delivered -> accepted, both real */
-    kap_spent_t to_contact;     /* recipient's clock: delivered -> first reached, both real */
-    kap_spent_t to_end;         /* recipient's clock: accepted -> completed, both real */
+    kap_hold_t holds[KAP_REFERRAL_HOLDS]; /* those before it, as they were told */
+    uint8_t hold_count;
+    /* Of holds before these, when there were more: what they took (cut from all that began with
+     * the delivery), and what of the running limit was used before them. */
+    kap_spent_t held;
+    int64_t spent_working_ms;
+    int64_t due_at;         /* the running limit; none when none runs or on hold */
+    int64_t answer_due_at;  /* the answer deadline as it last stood, for target figures */
+    kap_spent_t to_accept;  /* recipient's clock: delivered -> accepted, both real */
+    kap_spent_t to_contact; /* recipient's clock: delivered -> first reached, both real */
+    kap_spent_t to_end;     /* recipient's clock: accepted -> completed, both real */
     kap_spent_t to_give_up; /* recipient's clock: delivered (real) -> first end without an accept:
                                declined, redirected or withdrawn */
     kap_spent_t customer_to_accept; /* customer's clock: root created -> accepted (real) */
@@ -160,6 +170,14 @@ bool kap_referral_is_due(const kap_referral_t *r, int64_t now);
  * `closures` (may be NULL) cut out, 0 before. None while undelivered. Of use while it is open. */
 kap_spent_t kap_referral_waited(const kap_referral_t *r, const kap_closures_t *closures,
                                 int64_t now);
+
+/* The recipient's clock between two instants, holds and `closures` (may be NULL) cut out; 0
+ * backwards. */
+kap_spent_t kap_referral_spent(const kap_referral_t *r, int64_t from, int64_t to,
+                               const kap_closures_t *closures);
+
+/* Working time used of the limit that runs, by the same clock. */
+int64_t kap_referral_used_ms(const kap_referral_t *r, const kap_closures_t *closures, int64_t now);
 
 /* Does the type answer, in the sense of the deadline? (table) */
 bool kap_referral_is_answer(kap_event_type_t type);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /* What an accepted event does to a referral: clocks, limits, milestones, then each event. */
+#include <string.h>
+
 #include "err.h"
 #include "referral_inner.h"
 
@@ -33,17 +35,49 @@ static kap_spent_t spent(int64_t from, int64_t to, const kap_closures_t *closure
                          unclosed_ms(from, to, closures)};
 }
 
-/* All that holds took up to an instant, in time of the recipient's clock. */
+/* The hold that begins first of those that end after `at` and begin before `until`; one that still
+ * lasts ends there. */
+static bool next_hold(const kap_referral_t *r, int64_t at, int64_t until, kap_hold_t *out)
+{
+    bool found = false;
+    for (int i = 0; i <= r->hold_count; i++) {
+        kap_hold_t hold = {r->hold_from, kap_is_set(r->hold_to) ? r->hold_to : until};
+        if (i < r->hold_count) {
+            hold = r->holds[i];
+        } else if (!kap_is_set(r->hold_from)) {
+            break;
+        }
+        if (hold.to > at && hold.from < until && (!found || hold.from < out->from)) {
+            *out = hold;
+            found = true;
+        }
+    }
+    return found;
+}
+
+/* What holds took between two instants, in time of the recipient's clock; overlapping ones once. */
+static kap_spent_t held_in(const kap_referral_t *r, int64_t from, int64_t to,
+                           const kap_closures_t *closures)
+{
+    kap_spent_t held = {0, 0};
+    kap_hold_t hold;
+    while (from < to && next_hold(r, from, to, &hold)) {
+        int64_t begins = hold.from > from ? hold.from : from;
+        from = hold.to < to ? hold.to : to;
+        kap_spent_t part = spent(begins, from, closures);
+        held.working_ms += part.working_ms;
+        held.elapsed_ms += part.elapsed_ms;
+    }
+    return held;
+}
+
+/* The same from the delivery on: with the holds that are not kept one by one. */
 static kap_spent_t held_until(const kap_referral_t *r, int64_t until,
                               const kap_closures_t *closures)
 {
-    kap_spent_t held = r->held;
-    if (kap_is_set(r->hold_from)) {
-        int64_t to = kap_is_set(r->hold_to) && r->hold_to < until ? r->hold_to : until;
-        kap_spent_t last = spent(r->hold_from, to, closures);
-        held.working_ms += last.working_ms;
-        held.elapsed_ms += last.elapsed_ms;
-    }
+    kap_spent_t held = held_in(r, r->delivered_at, until, closures);
+    held.working_ms += r->held.working_ms;
+    held.elapsed_ms += r->held.elapsed_ms;
     return held;
 }
 
@@ -65,6 +99,17 @@ kap_spent_t kap_referral_waited(const kap_referral_t *r, const kap_closures_t *c
         return (kap_spent_t){KAP_REFERRAL_NO_SPAN_MS, KAP_REFERRAL_NO_SPAN_MS};
     }
     return without(spent(r->delivered_at, now, closures), held_until(r, now, closures));
+}
+
+kap_spent_t kap_referral_spent(const kap_referral_t *r, int64_t from, int64_t to,
+                               const kap_closures_t *closures)
+{
+    return without(spent(from, to, closures), held_in(r, from, to, closures));
+}
+
+int64_t kap_referral_used_ms(const kap_referral_t *r, const kap_closures_t *closures, int64_t now)
+{
+    return r->spent_working_ms + kap_referral_spent(r, r->clock_from, now, closures).working_ms;
 }
 
 /* Recipient's clock between two milestones without `held`; sets the clamped bit. */
@@ -152,14 +197,14 @@ static void reach_accepted(kap_judging_t *j)
     kap_referral_t *r = j->r;
     const kap_referral_facts_t *facts = j->facts;
     r->accepted_at = j->time;
-    r->held_at_accept = held_until(r, j->time, facts->closures);
     j->fx->reached |= KAP_MILESTONE_ACCEPTED;
     if (r->implied & KAP_MILESTONE_ACCEPTED) {
         return;
     }
     if (!(r->implied & KAP_MILESTONE_DELIVERED)) {
-        r->to_accept = recipient_spent(j, r->delivered_at, r->accepted_at, r->held_at_accept,
-                                       KAP_MILESTONE_ACCEPTED);
+        r->to_accept =
+            recipient_spent(j, r->delivered_at, r->accepted_at,
+                            held_until(r, j->time, facts->closures), KAP_MILESTONE_ACCEPTED);
     }
     if (kap_is_set(facts->root_created_at)) {
         r->root_created_at = facts->root_created_at;
@@ -341,9 +386,7 @@ static void apply_completed(kap_judging_t *j)
     if (r->implied & KAP_MILESTONE_ACCEPTED) {
         return;
     }
-    kap_spent_t held = held_until(r, j->time, j->facts->closures);
-    held.working_ms -= r->held_at_accept.working_ms;
-    held.elapsed_ms -= r->held_at_accept.elapsed_ms;
+    kap_spent_t held = held_in(r, r->accepted_at, j->time, j->facts->closures);
     r->to_end = recipient_spent(j, r->accepted_at, j->time, held, KAP_MILESTONE_ENDED);
 }
 
@@ -367,6 +410,23 @@ static void apply_withdrawn(kap_judging_t *j)
     give_up_as(j, KAP_STATE_WITHDRAWN);
 }
 
+/* The oldest hold that is kept becomes a sum. */
+static void fold_hold(kap_judging_t *j)
+{
+    kap_referral_t *r = j->r;
+    const kap_hold_t oldest = r->holds[0];
+    kap_spent_t took = spent(oldest.from, oldest.to, j->facts->closures);
+    r->held.working_ms += took.working_ms;
+    r->held.elapsed_ms += took.elapsed_ms;
+    if (r->due_kind != KAP_DEADLINE_NONE && oldest.to > r->clock_from) {
+        r->spent_working_ms +=
+            kap_calendar_working_ms(r->clock_from, oldest.from, j->facts->closures);
+        r->clock_from = oldest.to;
+    }
+    r->hold_count--;
+    memmove(&r->holds[0], &r->holds[1], r->hold_count * sizeof r->holds[0]);
+}
+
 /* Held again while on hold changes nothing. */
 static void apply_held(kap_judging_t *j)
 {
@@ -375,9 +435,10 @@ static void apply_held(kap_judging_t *j)
         return;
     }
     if (kap_is_set(r->hold_from)) {
-        kap_spent_t earlier = spent(r->hold_from, r->hold_to, j->facts->closures);
-        r->held.working_ms += earlier.working_ms;
-        r->held.elapsed_ms += earlier.elapsed_ms;
+        if (r->hold_count == KAP_REFERRAL_HOLDS) {
+            fold_hold(j);
+        }
+        r->holds[r->hold_count++] = (kap_hold_t){r->hold_from, r->hold_to};
     }
     r->hold_from = j->time;
     if (kap_is_set(r->delivered_at) && r->hold_from < r->delivered_at) {
@@ -388,28 +449,37 @@ static void apply_held(kap_judging_t *j)
     stop_limit(j);
 }
 
+/* When the limit that runs is over: its working time since it started, without the holds. */
+static int64_t limit_over(const kap_referral_t *r, const kap_closures_t *closures)
+{
+    int64_t left = allowance_ms(r) - r->spent_working_ms, at = r->clock_from;
+    kap_hold_t hold;
+    if (left <= 0) {
+        return r->due_at;
+    }
+    while (next_hold(r, at, INT64_MAX, &hold)) {
+        int64_t used = kap_calendar_working_ms(at, hold.from, closures);
+        if (used >= left) {
+            break;
+        }
+        left -= used;
+        at = hold.to;
+    }
+    return kap_calendar_add_working_ms(at, left, closures);
+}
+
 /* The rest of the limit runs on; one that was over before the hold stays where it was. */
 static void apply_resumed(kap_judging_t *j)
 {
     kap_referral_t *r = j->r;
-    const kap_closures_t *closures = j->facts->closures;
     if (!(r->flags & KAP_RF_ON_HOLD)) {
         return;
     }
     r->flags &= ~(uint32_t)KAP_RF_ON_HOLD;
     r->hold_to = j->time > r->hold_from ? j->time : r->hold_from;
-    if (r->due_kind == KAP_DEADLINE_NONE) {
-        return;
+    if (r->due_kind != KAP_DEADLINE_NONE) {
+        set_limit(j, r->due_kind, limit_over(r, j->facts->closures));
     }
-    int64_t used =
-        r->spent_working_ms + kap_calendar_working_ms(r->clock_from, r->hold_from, closures);
-    int64_t left = allowance_ms(r) - used, at = r->due_at;
-    if (left > 0) {
-        r->spent_working_ms = used;
-        r->clock_from = r->hold_to > r->clock_from ? r->hold_to : r->clock_from;
-        at = kap_calendar_add_working_ms(r->clock_from, left, closures);
-    }
-    set_limit(j, r->due_kind, at);
 }
 
 static void apply_expired(kap_judging_t *j)

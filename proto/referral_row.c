@@ -4,7 +4,7 @@
 #include "referral.h"
 #include "row.h"
 
-enum { ROW_VERSION = 2, TIMES = 15, SPENTS = 7, CODES = 10, COUNTS = 7, SPANS = 6 };
+enum { ROW_VERSION = 2, TIMES = 15, SPENTS = 6, CODES = 10, COUNTS = 7, SPANS = 6 };
 
 /* The fields of a row, each kind in one place for both directions. */
 static void times_of(kap_referral_t *r, int64_t *out[TIMES])
@@ -32,8 +32,7 @@ static void times_of(kap_referral_t *r, int64_t *out[TIMES])
 static void spents_of(kap_referral_t *r, kap_spent_t *out[SPENTS])
 {
     kap_spent_t *all[SPENTS] = {
-        &r->to_accept,  &r->to_contact, &r->to_end,         &r->customer_to_accept,
-        &r->to_give_up, &r->held,       &r->held_at_accept,
+        &r->to_accept, &r->to_contact, &r->to_end, &r->customer_to_accept, &r->to_give_up, &r->held,
     };
     memcpy(out, all, sizeof(all));
 }
@@ -57,10 +56,10 @@ static bool spent_differs(const kap_spent_t *spent, int64_t none)
     return spent->working_ms != none || spent->elapsed_ms != none;
 }
 
-/* Durations of milestones are absent as none, sums of holds as 0. */
+/* Durations of milestones are absent as none, the sum of holds as 0. */
 static int64_t none_of(int spent)
 {
-    return spent < SPENTS - 2 ? KAP_REFERRAL_NO_SPAN_MS : 0;
+    return spent < SPENTS - 1 ? KAP_REFERRAL_NO_SPAN_MS : 0;
 }
 
 static uint8_t *put_times(uint8_t *p, kap_referral_t *r)
@@ -175,13 +174,37 @@ static void get_head(kap_row_t *row, kap_referral_t *r)
     r->spent_working_ms = kap_row_get_signed(row);
 }
 
+static uint8_t *put_holds(uint8_t *p, const kap_referral_t *r)
+{
+    p = kap_row_put(p, r->hold_count);
+    for (int i = 0; i < r->hold_count; i++) {
+        uint64_t from = (uint64_t)r->holds[i].from, to = (uint64_t)r->holds[i].to;
+        p = kap_row_put_signed(p, (int64_t)(from - (uint64_t)r->created_commit));
+        p = kap_row_put_signed(p, (int64_t)(to - from));
+    }
+    return p;
+}
+
+static void get_holds(kap_row_t *row, kap_referral_t *r)
+{
+    uint64_t count = kap_row_get(row);
+    row->bad |= count > KAP_REFERRAL_HOLDS;
+    r->hold_count = row->bad ? 0 : (uint8_t)count;
+    for (int i = 0; i < r->hold_count; i++) {
+        uint64_t from = (uint64_t)kap_row_get_signed(row) + (uint64_t)r->created_commit;
+        uint64_t to = from + (uint64_t)kap_row_get_signed(row);
+        r->holds[i] = (kap_hold_t){(int64_t)from, (int64_t)to};
+    }
+}
+
 void kap_referral_pack(kap_buf_t *buf, const kap_referral_t *r)
 {
     kap_referral_t copy = *r; /* the field lists point into it; nothing is changed */
     kap_span_t *spans[SPANS];
     spans_of(&copy, spans);
-    size_t most = 5 + (size_t)KAP_ROW_VARINT_BYTES *
-                          (2 + CODES + COUNTS + 2 + TIMES + 1 + 2 * SPENTS + SPANS);
+    size_t most =
+        5 + (size_t)KAP_ROW_VARINT_BYTES * (2 + CODES + COUNTS + 2 + TIMES + 1 + 2 * SPENTS + 1 +
+                                            2 * KAP_REFERRAL_HOLDS + SPANS);
     for (int i = 0; i < SPANS; i++) {
         most += spans[i]->size;
     }
@@ -190,7 +213,7 @@ void kap_referral_pack(kap_buf_t *buf, const kap_referral_t *r)
         return;
     }
     uint8_t *p = put_times(put_head(start, &copy), &copy);
-    p = put_spents(p, &copy);
+    p = put_holds(put_spents(p, &copy), &copy);
     for (int i = 0; i < SPANS; i++) {
         p = kap_row_put_span(p, *spans[i]);
     }
@@ -211,6 +234,7 @@ int kap_referral_unpack(kap_span_t bytes, kap_referral_t *r)
     get_head(&row, &out);
     get_times(&row, &out);
     get_spents(&row, &out);
+    get_holds(&row, &out);
     kap_span_t *spans[SPANS];
     spans_of(&out, spans);
     for (int i = 0; i < SPANS; i++) {

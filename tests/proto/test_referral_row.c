@@ -64,6 +64,8 @@ static bool comes_back(const kap_referral_t *r)
            back.reason == r->reason && back.to_end.elapsed_ms == r->to_end.elapsed_ms &&
            back.held.working_ms == r->held.working_ms && back.results == r->results &&
            back.to_give_up.working_ms == r->to_give_up.working_ms &&
+           back.hold_count == r->hold_count &&
+           memcmp(back.holds, r->holds, sizeof back.holds) == 0 &&
            kap_span_eq(back.next, r->next) && kap_span_eq(back.case_id, r->case_id);
 }
 
@@ -98,6 +100,9 @@ Test(referral_row, extremes_come_back)
     r.to_give_up = (kap_spent_t){INT64_MAX, 0};
     r.results = UINT32_MAX;
     r.implied = 255;
+    for (r.hold_count = 0; r.hold_count < KAP_REFERRAL_HOLDS; r.hold_count++) {
+        r.holds[r.hold_count] = (kap_hold_t){r.created_at, r.created_commit};
+    }
     cr_expect(comes_back(&r));
 }
 

@@ -82,20 +82,13 @@ static bool is_unanswered(const look_t *l)
     return found(l, l->r->to, KAP_STEP_ANSWER, l->r->delivered_at);
 }
 
-/* What the recipient's clock counted before the accept. */
-static int64_t before_accept_ms(const look_t *l)
-{
-    const kap_referral_t *r = l->r;
-
-    return kap_calendar_working_ms(r->delivered_at, r->accepted_at, l->to->closures) -
-           r->held_at_accept.working_ms;
-}
-
 static bool is_uncontacted(const look_t *l)
 {
+    int64_t limit = l->region->uncontacted_days * KAP_WORKING_DAY_MS;
+
     if (kap_state_is_terminal(l->r->state) || !is_set(l->r->accepted_at) ||
         is_set(l->r->contact_at) ||
-        waited_ms(l) - before_accept_ms(l) <= l->region->uncontacted_days * KAP_WORKING_DAY_MS)
+        kap_referral_spent(l->r, l->r->accepted_at, l->now, l->to->closures).working_ms <= limit)
         return false;
     return found(l, l->r->to, KAP_STEP_CONTACT, l->r->accepted_at);
 }

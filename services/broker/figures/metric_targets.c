@@ -13,14 +13,6 @@ typedef struct {
     uint64_t standing[KAP_STANDING_COUNT];
 } open_t;
 
-/* Working time used of the limit that runs, as the machine counts it. */
-static int64_t used_ms(const kap_referral_t *r, const kap_closures_t *closures, int64_t now)
-{
-    int64_t until = r->flags & KAP_RF_ON_HOLD ? r->hold_from : now;
-
-    return r->spent_working_ms + kap_calendar_working_ms(r->clock_from, until, closures);
-}
-
 /* KAP_STANDING_ of a delivered transfer that waits for its answer or its first contact; -1: of any
  * other. */
 static int standing_of(const open_t *o, const kap_referral_t *r)
@@ -32,7 +24,7 @@ static int standing_of(const open_t *o, const kap_referral_t *r)
     if (!kap_fact_is_transfer(r) || kap_state_is_terminal(r->state) ||
         r->delivered_at == KAP_REFERRAL_NO_TIME || (!contact && r->due_kind != KAP_DEADLINE_ANSWER))
         return -1;
-    int64_t used = used_ms(r, to == NULL ? NULL : to->closures, o->now);
+    int64_t used = kap_referral_used_ms(r, to == NULL ? NULL : to->closures, o->now);
     if (r->state == KAP_STATE_EXPIRED || used > allowed)
         return KAP_STANDING_MISSED;
     return used * 100 >= allowed * AT_RISK_PERCENT ? KAP_STANDING_AT_RISK : KAP_STANDING_FINE;

@@ -804,6 +804,7 @@ SIDES = {"acceptance": "gets", "time-to-accept": "gets", "time-to-contact": "get
          "served": "cases", "ping-pong": "cases", "working-together": "cases",
          "chain-length": "cases", "meetings": "cases", "follow-up": "cases"}
 BREAKDOWNS = ("service", "segment", "warm", "origin")
+FLOWS = ("delivered", "accepted", "contacted", "completed", "turned_away", "withdrawn")
 
 
 class Question:
@@ -865,8 +866,7 @@ class Question:
         return not fact.utc
 
     def fits(self, fact):
-        return all((getattr(fact, name) or "unknown") == value if name != "warm" else
-                   fact.warm == (value in (True, "true")) for name, value in self.where.items())
+        return all(value_of(fact, name) == value for name, value in self.where.items())
 
     @functools.cached_property
     def scope(self):
@@ -881,7 +881,24 @@ class Question:
         return sum(f.counts.get(name, 0) for f in self.cohort for name in names)
 
     def flow(self, name):
+        """What happened in the window, whenever the referral was created."""
         return sum(name in f.flows and self.is_in_window(f.flows[name]) for f in self.scope)
+
+    def stock(self):
+        """Transfers created before the window's end that had not ended by then."""
+        return sum(bool(f.counts.get("referrals")) and self.is_before_end(f.at) and
+                   not (f.referral.is_ended() and self.is_before_end(f.referral.ended))
+                   for f in self.scope)
+
+    def is_before_end(self, at):
+        return self.end is None or at < self.end
+
+    def is_own_sender(self, member):
+        asked = self.asked
+        if "member" in asked:
+            return member == asked["member"]
+        return "organisation" not in asked or \
+            self.figures.log.directory.organisation(member) == asked["organisation"]
 
     # cases
 
@@ -912,6 +929,27 @@ class Question:
     def sum_cases(self, name):
         return sum(case.counts[name] for case in self.cases)
 
+    @functools.cached_property
+    def handed(self):
+        """The matrix: (sender, recipient) -> transfers, those expected back. Of a member or an
+        organisation: what is handed to it or by it."""
+        edges = {}
+        for fact in self.figures.facts:
+            ends = [self.narrowed_to(fact, member) for member in (fact.sender, fact.recipient)]
+            if any(ends) and self.is_in_window(fact.at) and fact.counts.get("referrals"):
+                row = edges.setdefault((fact.sender, fact.recipient), [0, 0])
+                row[0] += 1
+                row[1] += fact.counts["expected_back"]
+        return edges
+
+    def narrowed_to(self, fact, end):
+        """Is a referral of the scope, seen from this end?"""
+        side, self.sides = self.sides, lambda _: end
+        try:
+            return self.is_of(fact)
+        finally:
+            self.sides = side
+
     # values
 
     def rate(self, num, *den):
@@ -933,6 +971,13 @@ class Question:
         return {name: self.sum(name) for name in names}
 
 
+def value_of(fact, name):
+    """What a referral is broken down by, as it is called in a question."""
+    if name == "warm":
+        return "true" if fact.warm else "false"
+    return getattr(fact, name) or "none"
+
+
 def nearest_rank(values, share):
     """x[ceil(p n)], counted from 1."""
     return values[max(math.ceil(round(share * len(values), 9)), 1) - 1] if values else None
@@ -950,6 +995,10 @@ def spread(values):
 # --- the metrics ---
 
 def matrix(q):
+    if q.kind == "flow":
+        return {"transfers": q.sum("referrals"), **{name: q.flow("flow_" + name) for name in FLOWS}}
+    if q.kind == "stock":
+        return {"open": q.stock()}
     values = q.counts("undelivered", "guidance", "leads", "reported", "internal", "in_meeting")
     values["transfers"] = q.sum("referrals")
     values["share"] = {"num": values["transfers"], "den": q.whole.sum("referrals")}
@@ -963,16 +1012,17 @@ def acceptance(q):
 
 
 def time_to_accept(q):
-    customer = q.asked.get("clock") == "customer"
-    return {"time": q.time("accept_customer" if customer else "accept"),
-            "survival_median_ms": survival_median(q), "implied": q.sum("implied")}
+    if q.asked.get("clock") == "customer":
+        return {"time": q.time("accept_customer"), "implied": q.sum("implied")}
+    waits = [q.hand(q.figures.waited(f.referral)) for f in q.cohort
+             if f.referral is not None and is_waiting(f.referral)]
+    return {"time": q.time("accept"), "survival_median_ms": survival_median(q, waits),
+            "waiting": len(waits), "implied": q.sum("implied")}
 
 
-def survival_median(q):
+def survival_median(q, waits):
     """Kaplan and Meier: who gave up is censored at that time, who waits at the log's time."""
-    accepted = q.times("accept")
-    gone = q.times("given_up") + [q.hand(q.figures.waited(f.referral)) for f in q.cohort
-                                  if f.referral is not None and is_waiting(f.referral)]
+    accepted, gone = q.times("accept"), q.times("given_up") + waits
     there, wait = len(accepted) + len(gone), 1.0
     for time in sorted(set(accepted + gone)):
         events = accepted.count(time)
@@ -1014,15 +1064,74 @@ def ping_pong(q):
 
 def chain_length(q):
     chains = sorted(case.chain for case in q.cases)
-    return {"chain": {"n": len(chains), "sum": sum(chains), "p50": nearest_rank(chains, 0.5),
-                      "p90": nearest_rank(chains, 0.9), "max": chains[-1] if chains else None,
-                      "above_2": sum(chain > 2 for chain in chains),
-                      "counts": {chain: chains.count(chain) for chain in set(chains)}}}
+    return {"mean": {"sum": sum(chains), "n": len(chains)},
+            "p50": nearest_rank(chains, 0.5) or 0, "p90": nearest_rank(chains, 0.9) or 0,
+            "max": max(chains, default=0),
+            "above_2": {"num": sum(chain > 2 for chain in chains), "den": len(chains)},
+            "lengths": [{"length": chain, "cases": chains.count(chain)}
+                        for chain in sorted(set(chains))]}
+
+
+def reciprocity(q):
+    """What is handed there and handed back, with and without those that were expected back."""
+    every = {edge: row[0] for edge, row in q.handed.items()}
+    wanted = {edge: row[0] - row[1] for edge, row in q.handed.items() if row[0] > row[1]}
+    pairs = sorted({tuple(sorted(edge, key=str.encode)) for edge in wanted if edge[0] != edge[1]},
+                   key=lambda pair: [member.encode() for member in pair])
+    return {"rate": both_ways(wanted), "rate_all": both_ways(every),
+            "edges": {"num": sum((b, a) in wanted for a, b in wanted if a != b),
+                      "den": len(wanted)},
+            "pairs": [{"from": a, "to": b, "there": wanted.get((a, b), 0),
+                       "back": wanted.get((b, a), 0)} for a, b in pairs]}
+
+
+def both_ways(matrix_of):
+    return {"num": sum(min(count, matrix_of.get((b, a), 0))
+                       for (a, b), count in matrix_of.items() if a != b),
+            "den": sum(matrix_of.values())}
+
+
+def concentration(q):
+    """Of each sender: the share of its first one and three recipients, the sum of squared shares."""
+    senders = {}
+    for (sender, _), row in q.handed.items():
+        senders.setdefault(sender, []).append(row[0])
+    members = []
+    for sender in sorted(senders, key=str.encode):
+        counts = sorted(senders[sender], reverse=True)
+        n = sum(counts)
+        if q.is_own_sender(sender):
+            members.append({"member": sender, "n": n, "first1": {"num": counts[0], "den": n},
+                            "first3": {"num": sum(counts[:3]), "den": n},
+                            "herfindahl": {"num": sum(c * c for c in counts), "den": n * n}})
+    return {"members": members}
 
 
 def targets(q):
     return {"answered": q.rate("target_met", "target_met", "target_missed"),
-            "contacted": q.rate("contact_met", "contact_met", "contact_missed")}
+            "contacted": q.rate("contact_met", "contact_met", "contact_missed"),
+            "open": standings(q)}
+
+
+def standings(q):
+    """How the open ones of the cohort stand: missed past the limit, at risk from 80 % of it on."""
+    counts = {"fine": 0, "at_risk": 0, "missed": 0}
+    for fact in q.cohort:
+        standing = standing_of(fact.referral, q.figures.log.time)
+        if standing is not None:
+            counts[standing] += 1
+    return counts
+
+
+def standing_of(r, now):
+    if (r is None or not r.is_transfer() or r.is_ended() or r.delivered is None
+            or r.limit not in ("answer", "contact")):
+        return None
+    allowed = (r.contact_days if r.limit == "contact" else r.answer_days) * WORKING_DAY
+    used = r.recipients_time(r.limit_from, now)[0]
+    if r.state == "expired" or used > allowed:
+        return "missed"
+    return "at_risk" if 100 * used >= 80 * allowed else "fine"
 
 
 def data_quality(q):
@@ -1033,7 +1142,8 @@ def data_quality(q):
 METRICS = {"matrix": matrix, "acceptance": acceptance, "time-to-accept": time_to_accept,
            "time-to-contact": time_to_contact, "time-to-complete": time_to_complete,
            "loop-closed": loop_closed, "served": served, "ping-pong": ping_pong,
-           "chain-length": chain_length, "targets": targets, "data-quality": data_quality}
+           "chain-length": chain_length, "targets": targets, "data-quality": data_quality,
+           "reciprocity": reciprocity, "concentration": concentration}
 
 
 class Figures:
@@ -1064,17 +1174,81 @@ class Figures:
             return directory.acts_in(member, asked["region"])
         return True
 
-    def answer(self, asked):
-        """n, decided, pending and the values of a question."""
-        q = Question(asked, self)
-        q.whole = q
-        return self.values(q)
+    # answers
 
-    def values(self, q):
-        values = METRICS[q.metric](q)
+    def answer(self, asked, whole=None):
+        """n, decided, pending and the values of a question; `whole`: the one it is a row of."""
+        q = Question(asked, self)
+        q.whole = q if whole is None else Question(whole, self)
         if q.side == "cases":
             n, decided = q.sum_cases("cases"), q.sum_cases("cases_closed")
+        elif q.kind == "stock":
+            n = sum(bool(f.counts.get("referrals")) and q.is_before_end(f.at) for f in q.scope)
+            decided = n - q.stock()
         else:
             n = q.sum("referrals")
             decided = n - q.sum("pending")
-        return {"n": n, "decided": decided, "pending": n - decided, "values": values}
+        return {"n": n, "decided": decided, "pending": n - decided, "values": METRICS[q.metric](q)}
+
+    def row(self, asked, key):
+        """The same of one row of the answer, told by its key."""
+        by, narrow = asked["by"], {k: v for k, v in asked.items() if k != "by"}
+        if "region" in key or by in ("edge", "member"):
+            narrow.pop("area", None)
+            narrow.pop("nation", None)
+            narrow.update({k: v for k, v in key.items() if k == "region"})
+        if by in ("edge", "member"):
+            for other in ("organisation", "member", "edge"):
+                narrow.pop(other, None)
+            narrow[by] = key[by]
+        elif by in BREAKDOWNS:
+            value = key[by]
+            narrow["where"] = {**narrow.get("where", {}),
+                               by: {True: "true", False: "false"}.get(value, value)}
+        elif by == "month":
+            return self.answer(self.in_month(narrow, key["month"]), asked)
+        return self.answer(narrow, asked)
+
+    def in_month(self, narrow, month):
+        """The part of a question's window that lies in a month."""
+        q = Question(narrow, self)
+        inside = Question({**{k: v for k, v in narrow.items() if k not in ("from", "to", "year")},
+                           "month": month}, self)
+        days = {}
+        for name, a, b, choose in (("from", q.begin, inside.begin, max),
+                                   ("to", q.end, inside.end, min)):
+            at = b if a is None else choose(a, b)
+            days[name] = datetime.date.fromordinal(day_of(q.zone, at)).isoformat()
+        if q.kind == "stock":
+            del days["from"]
+        return {**{k: v for k, v in narrow.items() if k not in ("month", "year")}, **days}
+
+    def keys(self, asked):
+        """Keys of the rows in which there may be something to tell."""
+        q, by, found = Question(asked, self), asked["by"], {}
+        placed = "region" in asked
+        for fact in self.facts:
+            for key in self.keys_of(q, by, fact):
+                if not placed and by in ("edge", "member"):
+                    key["region"] = fact.region
+                found[repr(sorted(key.items()))] = key
+        return list(found.values())
+
+    def keys_of(self, q, by, fact):
+        ends = [end for end in (fact.sender, fact.recipient) if q.narrowed_to(fact, end)]
+        if not ends:
+            return
+        if by == "edge":
+            yield {"edge": [fact.sender, fact.recipient]}
+        elif by == "member":
+            sides = {"sends": [fact.sender], "gets": [fact.recipient],
+                     "cases": [fact.sender, fact.recipient]}[q.side]
+            yield from ({"member": end} for end in sides if end in ends)
+        elif by == "region":
+            yield {"region": fact.region}
+        elif by == "month":
+            for at in [fact.at] + list(fact.flows.values()):
+                date = datetime.date.fromordinal(day_of(q.zone, at))
+                yield {"month": f"{date.year:04d}-{date.month:02d}"}
+        else:
+            yield {by: value_of(fact, by)}

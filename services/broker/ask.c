@@ -465,6 +465,12 @@ void kap_ask_fini(kap_ask_t *ask)
         kap_directory_unref(&ask->dir);
 }
 
+bool kap_ask_wants_seen(const kap_ask_t *ask)
+{
+    return ask->query.query == KAP_QUERY_METRICS &&
+           kap_metric_find(text_of(ask, "metric")) == KAP_METRIC_SILENT_EDGES;
+}
+
 void kap_ask_renew(kap_ask_t *ask, kap_directory_t *dir, const kap_member_t *who)
 {
     kap_directory_t *old = ask->dir;

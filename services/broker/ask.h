@@ -14,6 +14,7 @@
 #include "arena.h"
 #include "buf.h"
 #include "directory.h"
+#include "metric.h"
 #include "store.h"
 
 typedef struct {
@@ -22,10 +23,11 @@ typedef struct {
     kap_directory_t *dir;    /* a reference: as of the question */
     const kap_member_t *who; /* of dir */
     uint8_t epoch[KAP_LIMIT_EPOCH_BYTES];
-    struct kap_audit *audit; /* a recount under way; NULL: none */
-    kap_buf_t out;           /* the answer's map */
-    uint16_t refusal;        /* or why there is none */
-    const char *why;         /* constant words beside the refusal; NULL: its own sentence */
+    struct kap_audit *audit;       /* a recount under way; NULL: none */
+    const kap_metric_seen_t *seen; /* in the arena, where it is wanted; NULL: not known */
+    kap_buf_t out;                 /* the answer's map */
+    uint16_t refusal;              /* or why there is none */
+    const char *why;               /* constant words beside the refusal; NULL: its own sentence */
 } kap_ask_t;
 
 /* Copies and decodes the request. KAP_E_INVALID with *why; KAP_E_NOMEM. kap_ask_fini in every
@@ -33,6 +35,9 @@ typedef struct {
 int kap_ask_init(kap_ask_t *ask, kap_directory_t *dir, const kap_member_t *who, kap_span_t body,
                  const char **why);
 void kap_ask_fini(kap_ask_t *ask);
+
+/* Does its answer tell whose nodes were heard of? */
+bool kap_ask_wants_seen(const kap_ask_t *ask);
 
 /* Another directory is in force, and `who` is the asker in it. */
 void kap_ask_renew(kap_ask_t *ask, kap_directory_t *dir, const kap_member_t *who);

@@ -290,7 +290,8 @@ static void explain(metrics_t *m)
 
 static int answer(metrics_t *m, kap_txn_t *txn)
 {
-    kap_metric_at_t at = {.txn = txn, .dir = m->ask->dir, .arena = m->ask->arena};
+    kap_metric_at_t at = {
+        .txn = txn, .dir = m->ask->dir, .arena = m->ask->arena, .seen = m->ask->seen};
     int rc = kap_summer_new(txn, at.arena, at.dir, &at.summer);
 
     if (rc == KAP_OK)

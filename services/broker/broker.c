@@ -78,6 +78,12 @@ static void send_refusal(void *arg, uint32_t peer, kap_span_t req, uint16_t refu
     kap_door_refuse(broker->door, peer, req, refusal, why);
 }
 
+static const kap_metric_seen_t *seen_of(void *arg, kap_arena_t *arena)
+{
+    kap_broker_t *broker = arg;
+    return kap_door_seen(broker->door, arena);
+}
+
 static void on_results(void *arg, kap_batch_t *batch)
 {
     kap_broker_t *broker = arg;
@@ -369,6 +375,7 @@ static int open_requests(kap_broker_t *broker)
                               .who = who_holds,
                               .send = send_answer,
                               .refuse = send_refusal,
+                              .seen = seen_of,
                               .health = health,
                               .arg = broker};
     broker->fetcher = kap_fetcher_new(&fetch);

@@ -181,6 +181,8 @@ static void go(waiting_t *w)
         answer_here(w);
         return;
     }
+    if (kap_ask_wants_seen(&w->ask))
+        w->ask.seen = w->queries->host.seen(w->queries->host.arg, w->ask.arena);
     w->work = (kap_work_t){.step = on_step, .done = on_done, .question = true};
     kap_reader_submit(w->queries->host.reader, &w->work);
 }

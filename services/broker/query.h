@@ -16,6 +16,7 @@
 #include "ledger.h"
 #include "live.h"
 #include "loop.h"
+#include "metric.h"
 #include "reader.h"
 #include "span.h"
 
@@ -35,6 +36,8 @@ typedef struct {
     int (*send)(void *arg, uint32_t peer, kap_span_t req, kap_blob_t *const blobs[], size_t n);
     /* Sends an ERROR answer. */
     void (*refuse)(void *arg, uint32_t peer, kap_span_t req, uint16_t refusal, const char *why);
+    /* When members' nodes were last heard of, in the arena; NULL when out of memory. */
+    const kap_metric_seen_t *(*seen)(void *arg, kap_arena_t *arena);
     /* Appends the pairs of `health`; returns how many. */
     uint32_t (*health)(void *arg, kap_buf_t *pairs);
     void *arg;

@@ -296,6 +296,29 @@ Test(query, a_member_has_sixty_four_queries_and_no_sixty_fifth)
         cr_assert_not_null(asker_answer(&op, &headers[i], ASKER_PATIENCE_MS, &answer));
 }
 
+static const kap_mp_t *of_member(const kap_mp_t *members, const char *member)
+{
+    for (uint32_t i = 0; members && i < members->count; i++) {
+        if (kap_span_eq_str(kap_mp_get_str(kap_mp_item(members, i), "member"), member))
+            return kap_mp_item(members, i);
+    }
+    return NULL;
+}
+
+Test(query, silent_members_are_told_with_whether_their_nodes_were_heard_of)
+{
+    kap_answer_t answer;
+    cr_expect_eq(refusal(&te, "health", NULL, NULL), 0); /* is there, and publishes nothing */
+    asker_refer(&kunta, 1, 1);
+    asker_query(&kunta, "metrics", &answer, "metric", "silent-edges", "region", "mikkeli", NULL);
+    const kap_mp_t *members = kap_mp_get(kap_mp_get(answer.root, "values"), "members");
+    cr_assert_not_null(members);
+    cr_expect_null(of_member(members, "kunta"));
+    cr_expect(kap_span_eq_str(kap_mp_get_str(of_member(members, "te"), "node"), "seen"));
+    cr_expect_gt(kap_mp_get_int(of_member(members, "te"), "heard_at", 0), 0);
+    cr_expect(kap_span_eq_str(kap_mp_get_str(of_member(members, "finnvera"), "node"), "unknown"));
+}
+
 Test(query, a_broker_without_figures_says_so)
 {
     asker_t again;

@@ -127,6 +127,46 @@ Test(query, edges_are_told_in_full_to_the_region_and_as_totals_to_others)
     cr_expect_eq(answer.refusal, KAP_REFUSAL_REQUEST_PARAMETER);
 }
 
+Test(query, metrics_are_told_as_the_asker_may_see_them)
+{
+    kap_answer_t answer;
+    asker_refer(&kunta, 1, 4);
+    asker_tell(&te, "te/p1", 1, KAP_EV_REFERRAL_DELIVERED, "r-1");
+    asker_tell(&te, "te/p1", 2, KAP_EV_REFERRAL_ACCEPTED, "r-1");
+    asker_query(&reader, "metrics", &answer, "metric", "acceptance", "region", "mikkeli", "by",
+                "edge", NULL);
+    cr_assert_eq(answer.refusal, 0, "%.*s", KAP_SPAN_ARGS(answer.sentence));
+    cr_expect_eq(answer.as_of_seq, 6, "the figures stand where the log stood");
+    cr_expect_eq(kap_mp_get_int(answer.root, "n", -1), 4);
+    const kap_mp_t *row = kap_mp_item(kap_mp_get(answer.root, "rows"), 0);
+    const kap_mp_t *values = kap_mp_get(row, "values");
+    cr_expect_eq(kap_mp_get_int(kap_mp_get(values, "strict"), "num", -1), 1);
+    cr_expect_eq(kap_mp_get_int(kap_mp_get(values, "strict"), "den", -1), 4);
+    asker_query(&other, "metrics", &answer, "metric", "acceptance", "region", "mikkeli", NULL);
+    cr_expect_eq(answer.refusal, KAP_REFUSAL_NOT_ALLOWED_QUERY);
+    asker_query(&te, "metrics", &answer, "metric", "acceptance", "member", "te", NULL);
+    cr_expect_eq(kap_mp_get_int(answer.root, "n", -1), 4, "its own, anywhere");
+    asker_query(&te, "metrics", &answer, "metric", "acceptances", "region", "mikkeli", NULL);
+    cr_expect_eq(answer.refusal, KAP_REFUSAL_REQUEST_PARAMETER);
+    cr_expect(kap_span_eq_str(answer.sentence,
+                              "there is no metric acceptances; there is acceptance"));
+    asker_query(&te, "metrics", &answer, "metric", "matrix", "region", "nowhere", NULL);
+    cr_expect_eq(answer.refusal, KAP_REFUSAL_REQUEST_NOT_FOUND);
+    asker_t ely;
+    scene_connect(&scene, &ely, "ely");
+    cr_expect_eq(refusal(&ely, "health", NULL, NULL), 0);
+    asker_query(&te, "metrics", &answer, "metric", "silent-edges", "region", "mikkeli", NULL);
+    const kap_mp_t *members = kap_mp_get(kap_mp_get(answer.root, "values"), "members");
+    bool seen = false;
+    for (uint32_t i = 0; members && i < members->count; i++) {
+        const kap_mp_t *member = kap_mp_item(members, i);
+        seen = seen || (kap_span_eq_str(kap_mp_get_str(member, "member"), "ely") &&
+                        kap_span_eq_str(kap_mp_get_str(member, "node"), "seen"));
+    }
+    cr_expect(seen, "it said nothing, but its node asked");
+    asker_fini(&ely);
+}
+
 Test(query, health_directory_and_streams_are_for_everybody)
 {
     kap_answer_t answer;

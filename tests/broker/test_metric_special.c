@@ -161,6 +161,40 @@ Test(metric_special, golden_concentration)
     meter_rate(c, "herfindahl", 2, 4);
 }
 
+/* --- meetings --- */
+
+static void hold(const char *meeting, const char *region, const char *attendance)
+{
+    desk_event(d, "a", KAP_EV_MEETING_HELD, d->now);
+    desk_span(d, KAP_F_MEETING, meeting);
+    desk_span(d, KAP_F_REGION, region);
+    desk_span(d, KAP_F_FORUM_KIND, "joint_visit");
+    desk_list(d, KAP_F_ATTENDANCE, attendance);
+    meter_send(d);
+}
+
+Test(metric_special, joint_meetings_of_a_pair_are_a_share_of_those_with_x)
+{
+    hand("1", "c1", "a", "b", NULL, false);
+    hold("m1", "mikkeli", "a,b");
+    hold("m2", "mikkeli", "a,c");
+    hold("m3", "mikkeli", "b,c");
+    desk_event(d, "a", KAP_EV_MEETING_PLANNED, d->now); /* not held yet */
+    desk_span(d, KAP_F_MEETING, "m4");
+    desk_span(d, KAP_F_REGION, "mikkeli");
+    desk_int(d, KAP_F_STARTS_AT, d->now + KAP_DAY_MS);
+    meter_send(d);
+    meter_begin(m, d, KAP_METRIC_WORKING_TOGETHER);
+    const kap_mp_t *pairs = meter_ask(m);
+    meter_rate(meter_item(pairs, "pairs", "from", "a", "to", "b"), "meetings", 1, 2);
+    meter_edge(m, "b", "a");
+    meter_rate(meter_ask(m), "meetings", 1, 2);
+    meter_edge(m, "c", "b");
+    meter_rate(meter_ask(m), "meetings", 1, 2);
+    meter_days(m, "2026-02-01", "2026-03-01");
+    meter_rate(meter_ask(m), "meetings", 0, 0);
+}
+
 /* --- the table --- */
 
 Test(metric_special, lists_and_what_is_of_this_moment_are_told_apart)

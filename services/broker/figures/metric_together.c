@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "err.h"
+#include "followed.h"
 #include "metric_list.h"
 #include "rows.h"
 #include "sum_inner.h"
@@ -12,7 +13,48 @@ typedef struct {
     kap_span_t x, y;
     uint64_t subcontracts; /* x handed to y and got it back, expected or not */
     uint64_t both, cases;  /* cases with both; with x */
+    uint64_t met, held;    /* meetings of the region held with both; with x */
 } together_t;
+
+/* --- meetings --- */
+
+static bool attended(const kap_meeting_t *meeting, kap_span_t member)
+{
+    const unsigned there = KAP_ATTENDEE_STATED | KAP_ATTENDEE_CONFIRMED;
+
+    for (uint32_t i = 0; i < meeting->attendee_count; i++) {
+        uint8_t marks = meeting->attendees[i].marks;
+        if (kap_span_eq(meeting->attendees[i].member, member))
+            return (marks & there) && !(marks & KAP_ATTENDEE_DENIED);
+    }
+    return false;
+}
+
+static int add_meeting(void *arg, kap_span_t id, const kap_meeting_t *meeting)
+{
+    together_t *t = arg;
+    bool with_x = meeting->state == KAP_MEETING_HELD && attended(meeting, t->x);
+
+    (void)id;
+    t->held += with_x;
+    t->met += with_x && attended(meeting, t->y);
+    return KAP_OK;
+}
+
+/* Meetings belong to a region: of the mesh nothing is told. */
+static int meetings_of(const kap_metric_at_t *at, const kap_metric_query_t *query, together_t *t)
+{
+    const kap_sum_query_t *what = &query->what;
+    kap_followed_range_t range = {.region = what->scope.region_number,
+                                  .from_ms = what->window.from_ms,
+                                  .to_ms = what->window.to_ms};
+
+    return what->scope.region.size == 0 || what->scope.utc
+               ? KAP_OK
+               : kap_followed_meetings(at->txn, &range, add_meeting, t);
+}
+
+/* --- cases --- */
 
 /* The query narrowed to an edge, as far as the scope has a region in that. */
 static kap_sum_query_t of_edge(const kap_metric_query_t *query, kap_span_t from, uint32_t a,
@@ -48,7 +90,7 @@ static int together_of(const kap_metric_at_t *at, const kap_metric_query_t *quer
     t->subcontracts = of_back.counts[KAP_FIGURE_RETURNS];
     t->both = of_back.counts[KAP_FIGURE_CASES]; /* of the pair, whatever the direction */
     t->cases = of_alone.counts[KAP_FIGURE_CASES];
-    return rc;
+    return rc != KAP_OK ? rc : meetings_of(at, query, t);
 }
 
 /* --- an edge --- */
@@ -62,6 +104,8 @@ static int put_edge(const kap_metric_at_t *at, const kap_metric_query_t *query,
 
     kap_metric_put_count(values, "subcontracts", t.subcontracts);
     kap_metric_put_rate(values, "together", t.both, t.cases);
+    if (scope->region.size > 0 && !scope->utc)
+        kap_metric_put_rate(values, "meetings", t.met, t.held);
     return rc;
 }
 
@@ -127,7 +171,7 @@ static int by_members(const void *a, const void *b)
 static int put_together(const kap_metric_at_t *at, const kap_metric_query_t *query,
                         const together_t *t, kap_metric_list_t *list)
 {
-    kap_buf_t *item = t->both == 0 ? NULL : kap_metric_item(list, 6);
+    kap_buf_t *item = t->both == 0 ? NULL : kap_metric_item(list, 7);
 
     if (item == NULL)
         return KAP_OK;
@@ -136,6 +180,7 @@ static int put_together(const kap_metric_at_t *at, const kap_metric_query_t *que
         rc = kap_metric_member(at, &query->what.scope, item, "to", t->y);
     kap_metric_number(item, "subcontracts", t->subcontracts);
     kap_metric_rate(item, "together", t->both, t->cases);
+    kap_metric_rate(item, "meetings", t->met, t->held);
     return rc;
 }
 

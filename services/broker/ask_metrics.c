@@ -284,8 +284,6 @@ static void explain(metrics_t *m)
 
     if (cases && broken)
         note(m, "cases have no service, segment, warmth or origin: theirs stand in the total only");
-    if (q->metric == KAP_METRIC_TIME_TO_COMPLETE && !kap_window_is_months(&q->what.window))
-        note(m, "case_time is that of the whole months in the window");
 }
 
 static int answer(metrics_t *m, kap_txn_t *txn)

@@ -727,8 +727,6 @@ Test(metric, refuses_with_what_would_be_right)
          "flow is counted in days of Europe/Helsinki here; ask with that zone"},
         {"metric=served region=mikkeli month=2026-01 zone=UTC",
          "served is counted in days of Europe/Helsinki here; ask with that zone"},
-        {"metric=chain-length region=mikkeli from=2026-01-02",
-         "chain-length is counted by months: let from and to be firsts of a month"},
         {"metric=matrix region=mikkeli limit=0", "limit is 1 to 100000 rows"},
         {"metric=matrix region=mikkeli by=edge after.member=a",
          "after is the key of the last row that you have"},

@@ -459,9 +459,6 @@ static int check_periods(reader_t *r)
         kap_metric_breakdown(q->by) != KAP_BREAKDOWN_NONE)
         return refuse(r, KAP_E_INVALID,
                       "two breakdowns at once are answered for kind cohort: leave by or where out");
-    if (q->metric == KAP_METRIC_CHAIN_LENGTH && !months)
-        return refuse(r, KAP_E_INVALID,
-                      "chain-length is counted by months: let from and to be firsts of a month");
     return KAP_OK;
 }
 

@@ -515,6 +515,19 @@ static int bucket_fact(void *arg, const kap_cohort_key_t *key, const kap_fact_t 
     return KAP_OK;
 }
 
+static int bucket_case(void *arg, const kap_path_t *path)
+{
+    timing_t *t = arg;
+    int64_t ms = t->elapsed ? path->complete.elapsed_ms : path->complete.working_ms;
+    uint32_t last = KAP_SKETCH_BUCKETS - 1;
+
+    if (t->time == KAP_FIGURE_TIME_CHAIN)
+        t->counts[path->chain < last ? path->chain : last]++;
+    else if (ms != KAP_REFERRAL_NO_SPAN_MS)
+        t->counts[kap_sketch_bucket(ms)]++;
+    return KAP_OK;
+}
+
 int kap_sum_sketch(kap_summer_t *summer, const kap_sum_query_t *query, kap_figure_time_t time,
                    bool elapsed, uint64_t counts[KAP_SKETCH_BUCKETS])
 {
@@ -526,7 +539,10 @@ int kap_sum_sketch(kap_summer_t *summer, const kap_sum_query_t *query, kap_figur
                   .arg = &t};
     int rc = kap_sum_places(summer, query, walk_place, &w);
 
-    return rc != KAP_OK || w.cases ? rc : walk_rest(&w, query, bucket_fact, &t);
+    if (rc != KAP_OK)
+        return rc;
+    return w.cases ? kap_sum_case_rest(summer, query, bucket_case, &t)
+                   : walk_rest(&w, query, bucket_fact, &t);
 }
 
 static int gather_fact(void *arg, const kap_cohort_key_t *key, const kap_fact_t *fact)

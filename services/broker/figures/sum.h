@@ -50,7 +50,6 @@ int kap_sum_counts(kap_summer_t *summer, const kap_sum_query_t *query, kap_vecto
  * to the figure REFUSED. */
 int kap_sum_refused(kap_summer_t *summer, const kap_sum_query_t *query, kap_vector_t *sum);
 
-/* Durations of cases (COMPLETE_CASE, CHAIN) are those of the whole months in the window. */
 typedef struct {
     uint64_t n;                             /* durations known */
     int64_t p50_ms, p90_ms, p99_ms, max_ms; /* nearest rank; -1 when n is 0 */

@@ -118,7 +118,7 @@ static int find_cases(began_t *b, uint32_t scope, kap_arena_t *scratch)
     return rc;
 }
 
-static bool part_fits(const kap_scope_t *scope, const kap_path_part_t *part, uint32_t member)
+static bool part_fits(const kap_scope_t *scope, const kap_path_part_t *part)
 {
     bool in_region = scope->region.size == 0 || part->region == scope->region_number;
 
@@ -132,17 +132,9 @@ static bool part_fits(const kap_scope_t *scope, const kap_path_part_t *part, uin
     case KAP_SCOPE_ORGANISATION:
         return part->organisation != 0 && part->organisation == scope->a;
     case KAP_SCOPE_MEMBER:
+        return in_region && scope->a != 0 && part->member == scope->a;
     case KAP_SCOPE_EDGE:
-        return in_region && member != 0 && part->member == member;
-    }
-    return false;
-}
-
-static bool any_part_fits(const kap_scope_t *scope, const kap_path_t *path, uint32_t member)
-{
-    for (uint32_t i = 0; i < path->part_count; i++) {
-        if (part_fits(scope, &path->parts[i], member))
-            return true;
+        break;
     }
     return false;
 }
@@ -150,100 +142,132 @@ static bool any_part_fits(const kap_scope_t *scope, const kap_path_t *path, uint
 /* As cells have it: kap_cell_spread_path. */
 static bool path_fits(const kap_scope_t *scope, const kap_path_t *path)
 {
-    return any_part_fits(scope, path, scope->a) &&
-           (scope->kind != KAP_SCOPE_EDGE || any_part_fits(scope, path, scope->b));
+    for (uint32_t i = 0; i < path->part_count; i++) {
+        if (part_fits(scope, &path->parts[i]))
+            return true;
+    }
+    return false;
 }
 
-static int tell_case(const began_t *b, const kap_sum_query_t *query, kap_instants_t span,
-                     const kap_key_t *key, kap_arena_t *scratch, kap_sum_case_fn fn, void *arg)
+/* The cases of the list that began in the span, in the summer's arena. */
+static int read_paths(began_t *b, uint32_t scope, kap_sum_began_t *out)
 {
-    kap_path_t path;
+    kap_key_t key;
     kap_span_t value;
-    int rc = kap_txn_get(b->s->txn, KAP_ROWS_PATHS, kap_key_span(key), &value);
 
-    if (rc != KAP_OK) /* none of its referrals counts */
-        return rc == KAP_E_NOTFOUND ? KAP_OK : rc;
-    rc = kap_path_unpack(value, scratch, &path);
-    if (rc != KAP_OK || path.started_at < span.from_ms || path.started_at >= span.to_ms)
-        return rc;
-    return path_fits(&query->scope, &path) ? fn(arg, &path) : KAP_OK;
+    out->paths = kap_arena_calloc(b->s->arena, b->count + 1, sizeof *out->paths);
+    for (size_t i = 0; out->paths != NULL && i < b->count; i++) {
+        kap_path_t *path = &out->paths[out->count];
+        kap_key_scoped(&key, scope, b->cases[i]);
+        int rc = kap_txn_get(b->s->txn, KAP_ROWS_PATHS, kap_key_span(&key), &value);
+        if (rc == KAP_E_NOTFOUND)
+            continue; /* none of its referrals counts */
+        if (rc == KAP_OK)
+            rc = kap_path_unpack(value, b->s->arena, path);
+        if (rc != KAP_OK)
+            return rc;
+        out->count += path->started_at >= out->span.from_ms && path->started_at < out->span.to_ms;
+    }
+    return out->paths == NULL ? KAP_E_NOMEM : KAP_OK;
 }
 
-int kap_sum_cases(kap_summer_t *summer, const kap_sum_query_t *query, kap_instants_t span,
-                  kap_sum_case_fn fn, void *arg)
+static int find_began(kap_summer_t *summer, const kap_sum_query_t *query, kap_sum_began_t *out)
 {
     began_t b = {.s = summer};
     kap_arena_t *scratch = kap_arena_new(4096);
-    uint32_t scope = query->scope.utc ? query->scope.region_number : 0;
-    kap_key_t key;
-    int rc = scratch == NULL ? KAP_E_NOMEM : KAP_OK;
+    int rc = scratch == NULL ? KAP_E_NOMEM : find_seqs(&b, query, out->span);
 
-    if (rc == KAP_OK && span.from_ms < span.to_ms)
-        rc = find_seqs(&b, query, span);
     if (rc == KAP_OK)
-        rc = find_cases(&b, scope, scratch);
-    for (size_t i = 0; rc == KAP_OK && i < b.count; i++) {
-        kap_arena_reset(scratch);
-        kap_key_scoped(&key, scope, b.cases[i]);
-        rc = tell_case(&b, query, span, &key, scratch, fn, arg);
-    }
+        rc = find_cases(&b, out->archive, scratch);
+    if (rc == KAP_OK)
+        rc = read_paths(&b, out->archive, out);
     free(b.seqs);
     free(b.cases);
     kap_arena_destroy(&scratch);
     return rc;
 }
 
-/* --- chains --- */
-
-typedef struct {
-    uint64_t *counts;
-    uint32_t max;
-} chains_t;
-
-static void add_chain(const chains_t *c, uint32_t chain, uint64_t cases)
+/* The cases that began in the span, from the summer or found now. */
+static int began_in(kap_summer_t *summer, const kap_sum_query_t *query, kap_instants_t span,
+                    const kap_sum_began_t **out)
 {
-    c->counts[chain < c->max ? chain : c->max] += cases;
+    uint32_t archive = query->scope.utc ? query->scope.region_number : 0;
+    kap_sum_began_t *began = summer->began;
+
+    while (began != NULL && (began->span.from_ms != span.from_ms ||
+                             began->span.to_ms != span.to_ms || began->archive != archive))
+        began = began->next;
+    *out = began;
+    if (began != NULL)
+        return KAP_OK;
+    began = kap_arena_calloc(summer->arena, 1, sizeof *began);
+    if (began == NULL)
+        return KAP_E_NOMEM;
+    *began = (kap_sum_began_t){.span = span, .archive = archive, .next = summer->began};
+    int rc = find_began(summer, query, began);
+    if (rc == KAP_OK)
+        *out = summer->began = began;
+    return rc;
 }
 
-static int add_case(void *arg, const kap_path_t *path)
+static int cases_of(kap_summer_t *summer, const kap_sum_query_t *query, kap_instants_t span,
+                    kap_sum_case_fn fn, void *arg)
 {
-    add_chain(arg, path->chain, 1);
-    return KAP_OK;
+    const kap_sum_began_t *began;
+
+    if (span.from_ms >= span.to_ms)
+        return KAP_OK;
+    int rc = began_in(summer, query, span, &began);
+    for (size_t i = 0; rc == KAP_OK && i < began->count; i++) {
+        if (path_fits(&query->scope, &began->paths[i]))
+            rc = fn(arg, &began->paths[i]);
+    }
+    return rc;
 }
 
-/* The level whose sketches hold the cases of a scope. */
-static kap_level_t level_of(kap_scope_kind_t kind)
+/* --- what sketches leave, and chains --- */
+
+/* The periods of which sketches hold the cases of a scope. */
+static unsigned kept_of(kap_scope_kind_t kind)
 {
     static const kap_level_t levels[] = {
         [KAP_SCOPE_REGION] = KAP_LEVEL_REGION, [KAP_SCOPE_AREA] = KAP_LEVEL_AREA,
         [KAP_SCOPE_NATION] = KAP_LEVEL_NATION, [KAP_SCOPE_ORGANISATION] = KAP_LEVEL_ORGANISATION,
         [KAP_SCOPE_MEMBER] = KAP_LEVEL_MEMBER, [KAP_SCOPE_EDGE] = KAP_LEVEL_PAIR,
     };
+    unsigned periods = 0;
 
-    return levels[kind];
+    for (int period = KAP_PERIOD_YEAR; period <= KAP_PERIOD_DAY; period++) {
+        if (kap_cell_kept(levels[kind], KAP_BREAKDOWN_NONE, (kap_period_t)period, false))
+            periods |= 1u << period;
+    }
+    return periods;
+}
+
+int kap_sum_case_rest(kap_summer_t *summer, const kap_sum_query_t *query, kap_sum_case_fn fn,
+                      void *arg)
+{
+    unsigned periods = kept_of(query->scope.kind);
+    kap_span_of_periods_t pieces[KAP_WINDOW_PIECES];
+    kap_instants_t rest[2];
+    int rc = KAP_OK;
+
+    if (periods == 0 || query->breakdown != KAP_BREAKDOWN_NONE)
+        return KAP_OK;
+    kap_window_pieces(&query->window, query->scope.utc, periods, pieces, rest);
+    for (int i = 0; rc == KAP_OK && i < 2; i++)
+        rc = cases_of(summer, query, rest[i], fn, arg);
+    return rc;
 }
 
 int kap_sum_chains(kap_summer_t *summer, const kap_sum_query_t *query, uint64_t *counts,
                    uint32_t max)
 {
-    chains_t c = {counts, max};
-    kap_span_of_periods_t pieces[KAP_WINDOW_PIECES];
-    kap_instants_t rest[2];
-    unsigned periods = 0;
     uint64_t *buckets = kap_arena_calloc(summer->arena, KAP_SKETCH_BUCKETS, sizeof *buckets);
-    int rc = buckets == NULL ? KAP_E_NOMEM : KAP_OK;
+    int rc = buckets == NULL ? KAP_E_NOMEM
+                             : kap_sum_sketch(summer, query, KAP_FIGURE_TIME_CHAIN, false, buckets);
 
-    if (rc == KAP_OK)
-        rc = kap_sum_sketch(summer, query, KAP_FIGURE_TIME_CHAIN, false, buckets);
     for (uint32_t i = 0; rc == KAP_OK && i < KAP_SKETCH_BUCKETS; i++)
-        add_chain(&c, i, buckets[i]);
-    for (int period = KAP_PERIOD_YEAR; period <= KAP_PERIOD_DAY; period++) {
-        if (kap_cell_kept(level_of(query->scope.kind), KAP_BREAKDOWN_NONE, (kap_period_t)period,
-                          false))
-            periods |= 1u << period;
-    }
-    kap_window_pieces(&query->window, query->scope.utc, periods, pieces, rest);
-    for (int i = 0; rc == KAP_OK && i < 2; i++)
-        rc = kap_sum_cases(summer, query, rest[i], add_case, &c);
+        counts[i < max ? i : max] += buckets[i];
     return rc;
 }

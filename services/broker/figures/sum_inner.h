@@ -8,6 +8,15 @@
 #include "sketch.h"
 #include "sum.h"
 
+/* Cases that began in a span of time, kept from one sum to the next: sum_chain.c's. */
+typedef struct kap_sum_began {
+    kap_instants_t span;
+    uint32_t archive; /* its number, 0: the mesh */
+    kap_path_t *paths;
+    size_t count;
+    struct kap_sum_began *next;
+} kap_sum_began_t;
+
 struct kap_summer {
     kap_txn_t *txn;
     kap_arena_t *arena;
@@ -18,6 +27,7 @@ struct kap_summer {
     int64_t *values; /* durations gathered for exact percentiles */
     size_t value_count, value_cap;
     uint64_t counts[KAP_SKETCH_BUCKETS]; /* or their buckets */
+    kap_sum_began_t *began;
 };
 
 /* One row of cells at each period: level and (region, a, b). */
@@ -35,8 +45,8 @@ int kap_sum_places(kap_summer_t *summer, const kap_sum_query_t *query, kap_sum_p
                    void *arg);
 
 /* Adds the sketch of a duration in the query's scope and window to counts[KAP_SKETCH_BUCKETS]: rows
- * of whole months and years, the cohort's facts for the rest. COMPLETE_CASE and CHAIN (of which the
- * bucket is the number) have no rest: theirs is left out. */
+ * of whole months and years, the cohort's facts (of a duration of cases: cases) for the rest. Of
+ * CHAIN the bucket is the number. */
 int kap_sum_sketch(kap_summer_t *summer, const kap_sum_query_t *query, kap_figure_time_t time,
                    bool elapsed, uint64_t counts[KAP_SKETCH_BUCKETS]);
 
@@ -46,11 +56,11 @@ typedef int (*kap_sum_fact_fn)(void *arg, const kap_cohort_key_t *key, const kap
 int kap_sum_facts(kap_summer_t *summer, const kap_sum_query_t *query, kap_sum_fact_fn fn,
                   void *arg);
 
-/* Every case of the query's scope that began in the span, once: O(referrals created then in the
- * mesh, or in the archive), and the rest of a window that the cells of cases leave. The path is
- * lent for the call. */
+/* Every case of the query's scope that began in the parts of its window that the sketches of cases
+ * leave, once; broken down, or of an edge: none. The first time O(referrals created then in the
+ * mesh, or in the archive), then O(cases). The path is lent for the call. */
 typedef int (*kap_sum_case_fn)(void *arg, const kap_path_t *path);
-int kap_sum_cases(kap_summer_t *summer, const kap_sum_query_t *query, kap_instants_t span,
-                  kap_sum_case_fn fn, void *arg);
+int kap_sum_case_rest(kap_summer_t *summer, const kap_sum_query_t *query, kap_sum_case_fn fn,
+                      void *arg);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "answer.h"
 #include "err.h"
+#include "matters.h"
 
 enum { PAGE_TURNS = 5 };
 
@@ -23,6 +24,7 @@ void kap_asking_fini(kap_asking_t *asking)
 kap_shown_list_t kap_asking_question(kap_asking_t *asking, const char *metric)
 {
     kap_shown_list_t map = {.arena = asking->arena};
+    kap_shown_set_text(&map, "query", kap_span_str("metrics"));
     kap_shown_set_text(&map, "metric", kap_span_str(metric));
     return map;
 }
@@ -100,17 +102,25 @@ bool kap_asking_same(const kap_mp_t *a, const kap_mp_t *b)
     return true;
 }
 
+static bool names_query(const kap_mp_t *question, uint32_t i)
+{
+    return kap_span_eq_str(kap_mp_key(question, i)->s, "query");
+}
+
 /* One page: the rows behind `last`, or from the first on when that is NULL. */
 static int ask_page(kap_cli_t *cli, const kap_mp_t *question, const kap_mp_t *last, bool quietly,
                     const kap_mp_t **root)
 {
     kap_buf_t map;
     kap_buf_init(&map);
-    kap_query_begin(&map, "metrics", question->count + (last != NULL));
-    for (uint32_t i = 0; i < question->count; i++) {
-        kap_mp_put_node(&map, kap_mp_key(question, i));
-        kap_mp_put_node(&map, kap_mp_value(question, i));
-    }
+    char name[64];
+    snprintf(name, sizeof name, "%.*s", KAP_SPAN_ARGS(kap_mp_get_str(question, "query")));
+    kap_query_begin(&map, name, question->count - 1 + (last != NULL));
+    for (uint32_t i = 0; i < question->count; i++)
+        if (!names_query(question, i)) {
+            kap_mp_put_node(&map, kap_mp_key(question, i));
+            kap_mp_put_node(&map, kap_mp_value(question, i));
+        }
     if (last) {
         kap_mp_put_cstr(&map, "after");
         kap_mp_put_node(&map, kap_mp_get(last, "key"));
@@ -188,7 +198,9 @@ int kap_asking_put(kap_asking_t *asking, const kap_mp_t *question, bool quietly,
                             "the frozen file has no answer to this question: freeze it anew");
     if (!*answer) {
         kap_shown_list_t pair = {.arena = asking->arena};
-        code = ask(asking, question, quietly, answer);
+        code = kap_span_eq_str(kap_mp_get_str(question, "query"), "matters")
+                   ? kap_matters_read(asking->cli, question, asking->arena, answer)
+                   : ask(asking, question, quietly, answer);
         const kap_mp_t *kept = code == 0 ? kap_asking_keep(asking, question) : NULL;
         if (!kept)
             return code ? code : kap_cli_fail(KAP_EXIT_REFUSED, "out of memory");

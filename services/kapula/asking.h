@@ -21,12 +21,13 @@ typedef struct {
 int kap_asking_init(kap_asking_t *asking, kap_cli_t *cli);
 void kap_asking_fini(kap_asking_t *asking);
 
-/* The answer to QUERY metrics with these pairs (a map). 0 or an exit code; `quietly` says nothing
- * of a refusal, then *answer is {error}, which is kept as well. */
+/* The answer to a question (a map): its pair `query` names the broker's query, the others are its
+ * parameters; query `matters` is answered from the region's stream (matters.h). 0 or an exit code;
+ * `quietly` says nothing of a refusal, then *answer is {error}, which is kept as well. */
 int kap_asking_put(kap_asking_t *asking, const kap_mp_t *question, bool quietly,
                    const kap_mp_t **answer);
 
-/* A question made of an asking's own texts: begin, then kap_shown_set*, then put. */
+/* A question about a metric: begin, then kap_shown_set*, then put. */
 kap_shown_list_t kap_asking_question(kap_asking_t *asking, const char *metric);
 
 /* Keeps a node as long as the asking; NULL without memory. */

@@ -31,7 +31,7 @@ enum {
     KAP_EXIT_UNREACHABLE = 3, /* not reachable, or timed out */
 };
 
-typedef enum { KAP_FORMAT_TABLE, KAP_FORMAT_JSON, KAP_FORMAT_CSV } kap_format_t;
+typedef enum { KAP_FORMAT_TABLE, KAP_FORMAT_JSON, KAP_FORMAT_CSV, KAP_FORMAT_HTML } kap_format_t;
 
 typedef struct kap_cli {
     const char *conf_path; /* -c; NULL: the usual places */

@@ -9,6 +9,7 @@
 #include "frozen.h"
 #include "measure.h"
 #include "metricview.h"
+#include "report.h"
 #include "tables.h"
 #include "why.h"
 
@@ -94,10 +95,14 @@ static int show(kap_asking_t *asking, const char *name)
         kap_cli_print_json(file, stdout);
         return told_as_changed(name, fits);
     }
+    if (asking->cli->format == KAP_FORMAT_HTML && !kap_mp_get(file, "report"))
+        return kap_cli_fail(KAP_EXIT_USAGE, "%s is no report: only a report is a page", name);
     if (asking->cli->format == KAP_FORMAT_TABLE)
         print_where_from(asking->cli, file, fits);
-    const kap_mp_t *questions = kap_mp_get(file, "questions");
-    for (uint32_t i = 0; code == 0 && questions && i < questions->count; i++)
+    const kap_mp_t *report = kap_mp_get(file, "report"), *questions = kap_mp_get(file, "questions");
+    if (report)
+        code = kap_report_again(asking, report);
+    for (uint32_t i = 0; !report && code == 0 && questions && i < questions->count; i++)
         code = kap_metricview_show(asking->cli, kap_mp_get(kap_mp_item(questions, i), "answer"));
     return code ? code : told_as_changed(name, fits);
 }
@@ -111,6 +116,68 @@ typedef struct {
     int64_t now_seq, now_time;
 } again_t;
 
+/* What a question was about: the metric, and where its window begins when that is not the report's.
+ */
+static kap_span_t about(const again_t *again, const kap_mp_t *answer, const kap_mp_t *question)
+{
+    kap_span_t metric = kap_mp_get_str(question, "metric");
+    kap_span_t from = kap_mp_get_str(kap_mp_get(answer, "window"), "from");
+    const kap_mp_t *report = kap_mp_get(again->file, "report");
+    bool told = !report || kap_span_eq(from, kap_mp_get_str(report, "from"));
+    char text[128];
+    snprintf(text, sizeof text, "%.*s%s%.*s",
+             KAP_SPAN_ARGS(kap_span_empty(metric) ? kap_mp_get_str(question, "query") : metric),
+             told || kap_span_empty(from) ? "" : " ",
+             KAP_SPAN_ARGS(told ? kap_span_str("") : from));
+    return kap_arena_dup(again->asking->arena, kap_span_str(text));
+}
+
+static bool ends_with(kap_span_t text, const char *end)
+{
+    size_t n = strlen(end);
+    return text.size >= n && memcmp(text.data + text.size - n, end, n) == 0;
+}
+
+/* How many are decided is told of a report's matrix; the same of every other metric is noise. */
+static bool is_noise(const again_t *again, kap_span_t of, const kap_mp_t *row)
+{
+    kap_span_t what = kap_mp_get_str(row, "what");
+    return kap_mp_get(again->file, "report") && !kap_span_starts(of, kap_span_str("matrix")) &&
+           (ends_with(what, "decided") || ends_with(what, "pending"));
+}
+
+/* The totals of a metric stand in each of its answers: told once. */
+static bool is_told(const again_t *again, kap_span_t of, const kap_mp_t *row)
+{
+    for (uint32_t i = 0; i < again->differences.used; i++) {
+        const kap_mp_t *told = &again->differences.items[i];
+        if (kap_span_eq(kap_mp_get_str(told, "of"), of) &&
+            kap_span_eq(kap_mp_get_str(told, "what"), kap_mp_get_str(row, "what")))
+            return true;
+    }
+    return false;
+}
+
+static void add_differences(again_t *again, const kap_mp_t *question, const kap_mp_t *before,
+                            const kap_mp_t *after)
+{
+    kap_shown_list_t rows = {.arena = again->asking->arena};
+    kap_span_t of = about(again, before, question);
+    kap_compare(before, after, &rows);
+    for (uint32_t i = 0; i < rows.used; i++) {
+        kap_shown_list_t map = {.arena = again->asking->arena};
+        if (is_told(again, of, &rows.items[i]) || is_noise(again, of, &rows.items[i]))
+            continue;
+        kap_shown_set_text(&map, "of", of);
+        for (uint32_t k = 0; k < rows.items[i].count; k++) {
+            kap_shown_add(&map, kap_mp_key(&rows.items[i], k));
+            kap_shown_add(&map, kap_mp_value(&rows.items[i], k));
+        }
+        const kap_mp_t made = kap_shown_map(&map);
+        kap_shown_add(&again->differences, &made);
+    }
+}
+
 static int ask_again(again_t *again)
 {
     const kap_mp_t *questions = kap_mp_get(again->file, "questions");
@@ -118,16 +185,15 @@ static int ask_again(again_t *again)
     int code = kap_asking_init(&anew, again->asking->cli);
     for (uint32_t i = 0; code == 0 && questions && i < questions->count; i++) {
         const kap_mp_t *pair = kap_mp_item(questions, i), *answer = NULL;
-        const kap_mp_t *before = kap_mp_get(pair, "answer");
-        code =
-            kap_asking_put(&anew, kap_mp_get(pair, "query"), kap_mp_get(before, "error"), &answer);
+        const kap_mp_t *question = kap_mp_get(pair, "query"), *before = kap_mp_get(pair, "answer");
+        code = kap_asking_put(&anew, question, kap_mp_get(before, "error"), &answer);
         if (code != 0)
             break;
         answer = kap_asking_keep(again->asking, answer);
         if (!answer)
             code = kap_cli_fail(KAP_EXIT_REFUSED, "out of memory");
         else
-            kap_compare(before, answer, &again->differences);
+            add_differences(again, question, before, answer);
         again->now_seq = kap_mp_get_int(answer, "as_of_seq", again->now_seq);
         again->now_time = kap_mp_get_int(answer, "as_of_time", again->now_time);
     }
@@ -188,16 +254,18 @@ static void print_json(again_t *again, bool fits)
     kap_cli_print_json(&root, stdout);
 }
 
-/* A value or a whole row on one line. */
+/* A value on one line; of a whole row its n, of an item of a list its referral, else that it is
+ * there. */
 static void one_line(kap_cli_t *cli, kap_span_t what, const kap_mp_t *node, kap_buf_t *out)
 {
     char text[KAP_SHOWN_BYTES];
     kap_measure_form_t form = kap_measure_form(what, node);
-    if (form == KAP_MEASURE_MAP)
-        for (uint32_t i = 0; i < node->count; i++) {
-            kap_buf_str(out, i ? " " : "");
-            one_line(cli, kap_mp_key(node, i)->s, kap_mp_value(node, i), out);
-        }
+    if (form == KAP_MEASURE_MAP && kap_mp_get(node, "n"))
+        kap_buf_printf(out, "n %lld", (long long)kap_mp_get_int(node, "n", 0));
+    else if (form == KAP_MEASURE_MAP && kap_mp_get(node, "referral"))
+        kap_buf_append(out, kap_shown_id(kap_mp_get_str(node, "referral")));
+    else if (form == KAP_MEASURE_MAP)
+        kap_buf_str(out, kap_shown_word(cli, KAP_WORD_YES));
     else if (form == KAP_MEASURE_NONE)
         kap_buf_str(out, "-");
     else if (form == KAP_MEASURE_LIST)
@@ -218,6 +286,7 @@ static kap_mp_t shown_difference(kap_asking_t *asking, const kap_mp_t *row)
         if (what.data[i] == ' ')
             last = kap_span(what.data + i + 1, what.size - i - 1);
     kap_buf_init(&text);
+    kap_shown_set(&map, "of", kap_mp_get(row, "of"));
     kap_shown_set_text(&map, "what", what);
     for (int i = 0; i < 2; i++) {
         kap_buf_reset(&text);
@@ -256,10 +325,13 @@ static void print_reasons(again_t *again)
 
 static int print_again(again_t *again, bool fits)
 {
-    static const kap_shown_column_t columns[] = {{.key = "what"},
-                                                 {.key = "old", .right = true},
-                                                 {.key = "new", .right = true},
-                                                 {.key = NULL}};
+    static const kap_shown_column_t all_columns[] = {{.key = "of"},
+                                                     {.key = "what"},
+                                                     {.key = "old", .max = 20, .right = true},
+                                                     {.key = "new", .max = 20, .right = true},
+                                                     {.key = NULL}};
+    const kap_shown_column_t *columns = /* of one question it need not be said */
+        kap_mp_get(again->file, "report") ? all_columns : all_columns + 1;
     kap_cli_t *cli = again->asking->cli;
     kap_shown_list_t rows = {.arena = again->asking->arena};
     char when[KAP_TIME_TEXT];
@@ -318,6 +390,8 @@ int kap_cmd_frozen(kap_cli_t *cli, int argc, char **argv)
     bool lists = strcmp(word, "list") == 0, shows = strcmp(word, "show") == 0;
     if ((!lists && !shows && strcmp(word, "again") != 0) || lists == (name != NULL))
         return kap_cli_fail(KAP_EXIT_USAGE, "frozen: say list, show NAME or again NAME");
+    if (cli->format == KAP_FORMAT_HTML && !shows)
+        return kap_cli_fail(KAP_EXIT_USAGE, "--format html: only a report is a page");
     int code = kap_cli_configure(cli);
     if (code == 0)
         code = kap_asking_init(&asking, cli);

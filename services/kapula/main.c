@@ -29,7 +29,7 @@ typedef struct {
 
 static error_t take_option(kap_cli_t *cli, int key, const char *value)
 {
-    static const char *const formats[] = {"table", "json", "csv"};
+    static const char *const formats[] = {"table", "json", "csv", "html", "text"};
     if (key == 'c') {
         cli->conf_path = value;
         return 0;
@@ -38,14 +38,14 @@ static error_t take_option(kap_cli_t *cli, int key, const char *value)
         cli->lang = value;
         return 0;
     }
-    for (int i = 0; key == 'f' && i < 3; i++)
+    for (int i = 0; key == 'f' && i < 5; i++)
         if (strcmp(value, formats[i]) == 0) {
-            cli->format = (kap_format_t)i;
+            cli->format = i < 4 ? (kap_format_t)i : KAP_FORMAT_TABLE;
             cli->format_given = true;
             return 0;
         }
     exit(kap_cli_fail(KAP_EXIT_USAGE, "%s %s: say %s", key == 'f' ? "--format" : "--lang", value,
-                      key == 'f' ? "table, json or csv" : "fi, sv or en"));
+                      key == 'f' ? "table, json or csv; html of a report" : "fi, sv or en"));
 }
 
 static error_t on_option(int key, char *value, struct argp_state *state)
@@ -128,7 +128,7 @@ int main(int argc, char **argv)
 {
     static const struct argp_option options[] = {
         {"config", 'c', "FILE", 0, "Configuration of the connection", 0},
-        {"format", 'f', "FORMAT", 0, "table (for people), json or csv", 0},
+        {"format", 'f', "FORMAT", 0, "table (for people), json or csv; html of a report", 0},
         {"lang", 'l', "LANG", 0, "fi, sv or en", 0},
         {0}};
     static const struct argp argp = {
@@ -149,6 +149,9 @@ int main(int argc, char **argv)
         return KAP_EXIT_USAGE;
     take_late_options(&run);
     int code = -1;
+    if (run.cli.format == KAP_FORMAT_HTML && strcmp(run.argv[0], "report") != 0 &&
+        strcmp(run.argv[0], "frozen") != 0)
+        return kap_cli_fail(KAP_EXIT_USAGE, "--format html: only a report is a page");
     for (size_t i = 0; i < COMMANDS && code < 0; i++)
         if (strcmp(commands[i].name, run.argv[0]) == 0)
             code = commands[i].function(&run.cli, run.argc, run.argv);

@@ -81,6 +81,13 @@ void kap_metricview_hidden(const kap_mp_t *answer, char out[16])
     snprintf(out, 16, "1-%d", (int)(below > 1 && below <= 100 ? below - 1 : 1));
 }
 
+/* Regions have Finnish and Swedish names; an archive or a bench region its id. */
+static const char *region_name(const kap_cli_t *cli, kap_span_t id, const char *otherwise)
+{
+    const kap_region_row_t *row = kap_region_row(kap_region_find(id));
+    return !row ? otherwise : kap_shown_lang(cli) == KAP_LANG_SV ? row->sv : row->fi;
+}
+
 static void put_scope(kap_cli_t *cli, const kap_mp_t *scope, kap_buf_t *out)
 {
     static const char *const places[] = {"region", "area", "organisation", "member"};
@@ -92,7 +99,7 @@ static void put_scope(kap_cli_t *cli, const kap_mp_t *scope, kap_buf_t *out)
         if (kap_span_empty(id))
             continue;
         kap_shown_value(cli, kap_span_str(places[i]), &node, text);
-        kap_buf_printf(out, ", %s", text);
+        kap_buf_printf(out, ", %s", i == 0 ? region_name(cli, id, text) : text);
         said++;
     }
     kap_span_t from = kap_mp_get_str(scope, "from"), to = kap_mp_get_str(scope, "to");
@@ -169,7 +176,8 @@ static void time_line(view_t *view, const kap_mp_t *value, kap_buf_t *out)
 static void print_value(view_t *view, int indent, kap_span_t key, const kap_mp_t *value)
 {
     kap_measure_form_t form = kap_measure_form(key, value);
-    kap_span_t label = kap_shown_key(view->cli, key);
+    kap_span_t code = kap_metricview_word(view->cli, key);
+    kap_span_t label = indent > 2 && !kap_span_eq(code, key) ? code : kap_shown_key(view->cli, key);
     kap_buf_t line;
     kap_buf_init(&line);
     if (form == KAP_MEASURE_MAP) {
@@ -200,6 +208,7 @@ static bool is_list(const kap_mp_t *value)
 static int print_values(view_t *view)
 {
     const kap_mp_t *values = kap_mp_get(view->answer, "values");
+    bool of_many = kap_span_empty(kap_mp_get_str(kap_mp_get(view->answer, "scope"), "region"));
     int code = KAP_EXIT_DONE;
     for (uint32_t i = 0; values && i < values->count; i++)
         if (!is_list(kap_mp_value(values, i)))
@@ -207,11 +216,12 @@ static int print_values(view_t *view)
     for (uint32_t i = 0; code == KAP_EXIT_DONE && values && i < values->count; i++)
         if (is_list(kap_mp_value(values, i)) &&
             kap_span_eq_str(kap_mp_key(values, i)->s, "orphans")) {
+            putchar('\n');
             kap_metricview_orphans(view->cli, kap_mp_value(values, i));
         } else if (is_list(kap_mp_value(values, i))) {
             kap_span_t label = kap_shown_key(view->cli, kap_mp_key(values, i)->s);
             printf("%s%.*s\n", i ? "\n" : "", KAP_SPAN_ARGS(label));
-            code = kap_metricview_list(view->cli, kap_mp_value(values, i));
+            code = kap_metricview_list(view->cli, kap_mp_value(values, i), of_many);
         }
     return code;
 }
@@ -225,7 +235,9 @@ static column_t *add_column(view_t *view, kap_span_t key, kap_span_t part)
     column_t *column = &view->columns[view->count++];
     *column = (column_t){.key = key, .part = part, .item = -1, .right = true};
     kap_span_t title = kap_shown_key(view->cli, key), more = kap_shown_key(view->cli, part);
-    if (kap_span_empty(part))
+    if (kap_span_eq_str(key, "time"))
+        snprintf(column->title, sizeof column->title, "%.*s", KAP_SPAN_ARGS(more));
+    else if (kap_span_empty(part))
         snprintf(column->title, sizeof column->title, "%.*s", KAP_SPAN_ARGS(title));
     else
         snprintf(column->title, sizeof column->title, "%.*s %.*s", KAP_SPAN_ARGS(title),
@@ -281,9 +293,11 @@ static void add_values(view_t *view, const kap_mp_t *values)
     }
 }
 
-static bool is_count(const column_t *column)
+/* n and pending stand beside the values. */
+static bool is_beside(const column_t *column)
 {
-    return !column->of_key && kap_span_eq_str(column->key, "n");
+    return !column->of_key &&
+           (kap_span_eq_str(column->key, "n") || kap_span_eq_str(column->key, "pending"));
 }
 
 static const kap_mp_t *cell_value(const column_t *column, const kap_mp_t *row)
@@ -295,8 +309,7 @@ static const kap_mp_t *cell_value(const column_t *column, const kap_mp_t *row)
         const kap_mp_t *value = kap_mp_get(kap_mp_get(row, "key"), key);
         return column->item < 0 ? value : kap_mp_item(value, (uint32_t)column->item);
     }
-    bool beside = is_count(column) || strcmp(key, "pending") == 0;
-    const kap_mp_t *value = kap_mp_get(beside ? row : kap_mp_get(row, "values"), key);
+    const kap_mp_t *value = kap_mp_get(is_beside(column) ? row : kap_mp_get(row, "values"), key);
     return part[0] ? kap_mp_get(value, part) : value;
 }
 
@@ -346,7 +359,7 @@ static void drop_repeated_count(view_t *view)
     char n[KAP_SHOWN_BYTES], text[KAP_SHOWN_BYTES];
     int same = -1;
     for (int k = view->keys; k < view->count && same < 0; k++) {
-        if (is_count(&view->columns[k]) || !view->columns[k].said)
+        if (is_beside(&view->columns[k]) || !view->columns[k].said)
             continue;
         same = k;
         for (uint32_t i = 0; i < view->rows->count && same >= 0; i++) {
@@ -407,9 +420,9 @@ static int print_rows(view_t *view)
         return KAP_EXIT_DONE;
     add_keys(view, kap_mp_get(first, "key"));
     add_column(view, kap_span_str("n"), kap_span_str(""));
+    add_column(view, kap_span_str("pending"), kap_span_str(""));
     for (uint32_t i = 0; i < view->rows->count; i++)
         add_values(view, kap_mp_get(kap_mp_item(view->rows, i), "values"));
-    add_column(view, kap_span_str("pending"), kap_span_str(""));
     measure_columns(view);
     drop_repeated_count(view);
     for (int next = view->keys; rc == KAP_OK && next < view->count;) {
@@ -440,6 +453,14 @@ static void print_notes(view_t *view)
     kap_buf_fini(&line);
 }
 
+static bool has_times(const kap_mp_t *values)
+{
+    for (uint32_t i = 0; values && i < values->count; i++)
+        if (kap_measure_form(kap_mp_key(values, i)->s, kap_mp_value(values, i)) == KAP_MEASURE_TIME)
+            return true;
+    return false;
+}
+
 /* "As of 21.11.2026 22:24, position 1234. Working time, the recipient's clock." */
 static void print_foot(view_t *view)
 {
@@ -453,7 +474,7 @@ static void print_foot(view_t *view)
     kap_buf_printf(&line, "%s %s, %s %lld.", kap_shown_word(view->cli, KAP_WORD_AS_OF), when,
                    kap_shown_word(view->cli, KAP_WORD_POSITION),
                    (long long)kap_mp_get_int(view->answer, "as_of_seq", 0));
-    if (!kap_span_empty(clock))
+    if (!kap_span_empty(clock) && has_times(kap_mp_get(view->answer, "values")))
         kap_buf_printf(
             &line, " %s, %s.",
             kap_shown_word(view->cli, view->elapsed ? KAP_WORD_IN_ELAPSED : KAP_WORD_IN_WORKING),
@@ -466,39 +487,49 @@ static void print_foot(view_t *view)
 
 /* --- lists --- */
 
-enum { LIST_COLUMNS = 10 };
+enum { LIST_COLUMNS = 16 };
 
-/* A pair [from, to] within a map becomes two of its keys, so that it has columns. */
-static kap_mp_t flat_row(kap_cli_t *cli, const kap_mp_t *row)
+static bool ends_in_name(kap_span_t key)
+{
+    return key.size > 5 && memcmp(key.data + key.size - 5, "_name", 5) == 0;
+}
+
+kap_span_t kap_metricview_who(kap_cli_t *cli, const kap_mp_t *row, const char *key)
+{
+    char beside[64];
+    kap_span_t id = kap_mp_get_str(row, key), name = kap_cli_member_name(cli, id);
+    snprintf(beside, sizeof beside, "%s_name", key);
+    kap_span_t told = kap_mp_get_str(row, beside);
+    return kap_span_eq(name, id) && !kap_span_empty(told) ? told : name;
+}
+
+static kap_mp_t flat_value(kap_cli_t *cli, const kap_mp_t *row, kap_span_t key,
+                           const kap_mp_t *value)
+{
+    char text[KAP_SHOWN_BYTES] = "";
+    kap_measure_form_t form = kap_measure_form(key, value);
+    char name[64];
+    snprintf(name, sizeof name, "%.*s", KAP_SPAN_ARGS(key));
+    if (value->kind == KAP_MP_STR)
+        return (kap_mp_t){.kind = KAP_MP_STR,
+                          .s = kap_metricview_word(cli, kap_metricview_who(cli, row, name))};
+    if (form == KAP_MEASURE_COUNT || value->kind == KAP_MP_BOOL)
+        return *value;
+    kap_measure_text(cli, key, value, false, text);
+    return (kap_mp_t){.kind = KAP_MP_STR, .s = kap_arena_dup(cli->arena, kap_span_str(text))};
+}
+
+/* A row for the table: each value a text or a number, names instead of ids. */
+static kap_mp_t flat_row(kap_cli_t *cli, const kap_mp_t *row, bool with_region)
 {
     kap_shown_list_t map = {.arena = cli->arena};
-    if (is_list(row) && row->count >= 2) {
-        kap_shown_set(&map, "from", kap_mp_item(row, 0));
-        kap_shown_set(&map, "to", kap_mp_item(row, 1));
-    }
     for (uint32_t i = 0; row->kind == KAP_MP_MAP && i < row->count; i++) {
-        const kap_mp_t *value = kap_mp_value(row, i);
         kap_span_t key = kap_mp_key(row, i)->s;
-        char text[KAP_SHOWN_BYTES];
-        if (is_list(value) && value->count == 2 && kap_span_eq_str(key, "edge")) {
-            kap_shown_set(&map, "from", kap_mp_item(value, 0));
-            kap_shown_set(&map, "to", kap_mp_item(value, 1));
-            continue;
-        }
-        kap_mp_t shown = *value;
-        if (kap_measure_form(key, value) != KAP_MEASURE_COUNT && value->kind != KAP_MP_STR) {
-            kap_measure_text(cli, key, value, false, text);
-            shown =
-                (kap_mp_t){.kind = KAP_MP_STR, .s = kap_arena_dup(cli->arena, kap_span_str(text))};
-        }
         char *name = kap_arena_str(cli->arena, key);
-        if (name && (value->kind == KAP_MP_STR || value->kind == KAP_MP_BOOL || is_list(value)))
-            kap_shown_set(&map, name, value);
-        else if (name)
-            kap_shown_set(&map, name, &shown);
+        kap_mp_t value = flat_value(cli, row, key, kap_mp_value(row, i));
+        if (name && !ends_in_name(key) && (with_region || !kap_span_eq_str(key, "region")))
+            kap_shown_set(&map, name, &value);
     }
-    if (row->kind == KAP_MP_STR)
-        kap_shown_set(&map, "member", row);
     return kap_shown_map(&map);
 }
 
@@ -507,26 +538,55 @@ static bool is_number(const kap_mp_t *value)
     return value && (value->kind == KAP_MP_INT || value->kind == KAP_MP_UINT);
 }
 
-int kap_metricview_list(kap_cli_t *cli, const kap_mp_t *list)
+/* CSV has every key, the parts of shares and times as keys of their own. */
+static void flat_pairs(kap_cli_t *cli, const kap_mp_t *row, kap_shown_list_t *map)
+{
+    for (uint32_t i = 0; row->kind == KAP_MP_MAP && i < row->count; i++) {
+        kap_span_t key = kap_mp_key(row, i)->s;
+        const kap_mp_t *value = kap_mp_value(row, i);
+        for (uint32_t k = 0; value->kind == KAP_MP_MAP && k < value->count; k++) {
+            char part[128];
+            snprintf(part, sizeof part, "%.*s_%.*s", KAP_SPAN_ARGS(key),
+                     KAP_SPAN_ARGS(kap_mp_key(value, k)->s));
+            char *name = kap_arena_str(cli->arena, kap_span_str(part));
+            if (name)
+                kap_shown_set(map, name, kap_mp_value(value, k));
+        }
+        char *name = kap_arena_str(cli->arena, key);
+        if (name && value->kind != KAP_MP_MAP)
+            kap_shown_set(map, name, value);
+    }
+}
+
+static bool is_measured(const kap_mp_t *row, const char *key)
+{
+    kap_measure_form_t form = key ? kap_measure_form(kap_span_str(key), kap_mp_get(row, key)) : 0;
+    return form >= KAP_MEASURE_COUNT && form <= KAP_MEASURE_TIME;
+}
+
+int kap_metricview_list(kap_cli_t *cli, const kap_mp_t *list, bool with_region)
 {
     kap_shown_column_t columns[LIST_COLUMNS + 1] = {{0}};
     kap_shown_list_t rows = {.arena = cli->arena};
     for (uint32_t i = 0; i < list->count; i++) {
-        kap_mp_t row = flat_row(cli, kap_mp_item(list, i));
+        kap_shown_list_t pairs = {.arena = cli->arena};
+        kap_mp_t row;
+        if (cli->format == KAP_FORMAT_CSV) {
+            flat_pairs(cli, kap_mp_item(list, i), &pairs);
+            row = kap_shown_map(&pairs);
+        } else {
+            row = flat_row(cli, kap_mp_item(list, i), with_region);
+        }
         kap_shown_add(&rows, &row);
     }
     const kap_mp_t all = kap_shown_array(&rows), *first = kap_mp_item(&all, 0);
     for (uint32_t i = 0; first && i < first->count && i < LIST_COLUMNS; i++) {
         kap_span_t key = kap_mp_key(first, i)->s;
         columns[i].key = kap_arena_str(cli->arena, key);
-        columns[i].right = is_number(kap_mp_value(first, i));
+        columns[i].right = is_measured(kap_mp_item(list, 0), columns[i].key);
         columns[i].tail = kap_span_eq_str(key, "referral");
     }
-    kap_format_t format = cli->format;
-    cli->format = format == KAP_FORMAT_JSON ? KAP_FORMAT_TABLE : format;
-    int code = kap_shown_rows(cli, "list", &all, columns);
-    cli->format = format;
-    return code;
+    return kap_shown_rows(cli, "list", &all, columns);
 }
 
 /* --- CSV --- */
@@ -614,7 +674,7 @@ static int print_csv(kap_cli_t *cli, const kap_mp_t *answer)
     kap_mp_t totals;
     for (uint32_t i = 0; values && (!rows || rows->count == 0) && i < values->count; i++)
         if (is_list(kap_mp_value(values, i)))
-            return kap_metricview_list(cli, kap_mp_value(values, i));
+            return kap_metricview_list(cli, kap_mp_value(values, i), true);
     if (!rows || rows->count == 0) {
         kap_shown_add(&one, answer);
         totals = kap_shown_array(&one);

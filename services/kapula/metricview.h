@@ -15,12 +15,15 @@ void kap_metricview_title(kap_cli_t *cli, const kap_mp_t *answer, kap_buf_t *out
 /* The name of a metric in the user's language; the name itself when it is not known here. */
 kap_span_t kap_metricview_name(const kap_cli_t *cli, kap_span_t metric);
 
-/* A list of maps that have no columns of their own: those of the first map, times and members as
- * people read them. */
-int kap_metricview_list(kap_cli_t *cli, const kap_mp_t *list);
+/* A list of maps as a table or as CSV, its columns the keys of the first. For people names stand
+ * instead of ids, and the region only where asked for. */
+int kap_metricview_list(kap_cli_t *cli, const kap_mp_t *list, bool with_region);
 
 /* The orphans of an answer, owner by owner, for people. */
 void kap_metricview_orphans(kap_cli_t *cli, const kap_mp_t *list);
+
+/* Who stands under a key of a row: by the directory, else by the name beside it (KEY_name). */
+kap_span_t kap_metricview_who(kap_cli_t *cli, const kap_mp_t *row, const char *key);
 
 /* What is said by a code of the figures: why an orphan, which step, how a target stands; the text
  * itself when it is none. */

@@ -23,19 +23,20 @@ static kap_span_t next_owner(const kap_mp_t *list, kap_span_t after)
 /* "2f1c5d6e7f80  TE office > Finnvera, since 14.10.2026: not answered; answer the referral" */
 static void print_orphan(kap_cli_t *cli, const kap_mp_t *row)
 {
-    char from[KAP_SHOWN_BYTES], to[KAP_SHOWN_BYTES], since[KAP_TIME_TEXT];
+    char since[KAP_TIME_TEXT];
+    kap_span_t from = kap_metricview_who(cli, row, "from");
+    kap_span_t to = kap_metricview_who(cli, row, "to");
     kap_span_t what = kap_metricview_word(cli, kap_mp_get_str(row, "what"));
     kap_span_t step = kap_metricview_word(cli, kap_mp_get_str(row, "step"));
-    const kap_mp_t *edge = kap_mp_get(row, "edge");
     kap_buf_t line;
     kap_buf_init(&line);
-    kap_shown_value(cli, kap_span_str("from"), kap_mp_item(edge, 0), from);
-    kap_shown_value(cli, kap_span_str("to"), kap_mp_item(edge, 1), to);
-    int64_t at = kap_metricview_time(row, kap_mp_get(row, "since") ? "since" : "since_at");
+    int64_t at = kap_metricview_time(row, "since_at");
     kap_time_format_local(at, since);
     since[strcspn(since, " ")] = '\0';
-    kap_buf_printf(&line, "%s > %s, %s %s: %.*s", from, to, kap_shown_word(cli, KAP_WORD_SINCE_DAY),
-                   since, KAP_SPAN_ARGS(what));
+    kap_buf_printf(&line, "%.*s > %.*s", KAP_SPAN_ARGS(from), KAP_SPAN_ARGS(to));
+    if (at != 0)
+        kap_buf_printf(&line, ", %s %s", kap_shown_word(cli, KAP_WORD_SINCE_DAY), since);
+    kap_buf_printf(&line, ": %.*s", KAP_SPAN_ARGS(what));
     kap_shown_line(INDENT, ID, kap_shown_id(kap_mp_get_str(row, "referral")), kap_buf_span(&line));
     kap_buf_reset(&line);
     kap_buf_printf(&line, "→ %.*s", KAP_SPAN_ARGS(step));
@@ -49,10 +50,16 @@ void kap_metricview_orphans(kap_cli_t *cli, const kap_mp_t *list)
     if (list->count == 0)
         puts(kap_shown_word(cli, KAP_WORD_NO_ORPHANS));
     while ((owner = next_owner(list, owner)).data) {
-        kap_span_t name = kap_cli_member_name(cli, owner);
-        printf("%.*s\n", KAP_SPAN_ARGS(name));
-        for (uint32_t i = 0; i < list->count; i++)
-            if (kap_span_eq(kap_mp_get_str(kap_mp_item(list, i), "owner"), owner))
-                print_orphan(cli, kap_mp_item(list, i));
+        bool named = false;
+        for (uint32_t i = 0; i < list->count; i++) {
+            const kap_mp_t *row = kap_mp_item(list, i);
+            if (!kap_span_eq(kap_mp_get_str(row, "owner"), owner))
+                continue;
+            kap_span_t name = kap_metricview_who(cli, row, "owner");
+            if (!named)
+                printf("%.*s\n", KAP_SPAN_ARGS(name));
+            named = true;
+            print_orphan(cli, row);
+        }
     }
 }

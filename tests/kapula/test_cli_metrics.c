@@ -162,7 +162,7 @@ Test(cli_metrics, a_share_stands_with_its_numbers_and_times_in_words)
 {
     door_answers(door, "metrics", "{" HEAD("7") TOTALS REST "}");
     const run_t *run = runs("metrics acceptance");
-    has(run->out, "Acceptance, mikkeli, 2026-09-01 – 2026-09-30, cohort");
+    has(run->out, "Acceptance, Mikkeli, 2026-09-01 – 2026-09-30, cohort");
     has(run->out, "n 19, decided 15, pending 4");
     has(run->out, "12/15  80 %");
     has(run->out, "n 3, Median 1.5 working days, 90 % 3.0 d");
@@ -232,8 +232,8 @@ Test(cli_metrics, orphans_have_an_owner_and_a_step)
                  "{\"as_of_seq\": 9, \"as_of_time\": 1793000000000, \"metric\": \"orphans\", "
                  "\"kind\": \"now\", \"scope\": {\"kind\": \"region\", \"region\": \"mikkeli\"}, "
                  "\"n\": 1, \"values\": {\"orphans\": [{\"referral\": "
-                 "\"01932f8e-7c1a-7000-8000-2f1c5d6e7f80\", \"edge\": [\"te-office\", "
-                 "\"finnvera\"], \"what\": \"unanswered\", \"since_at\": 1792000000000, "
+                 "\"01932f8e-7c1a-7000-8000-2f1c5d6e7f80\", \"from\": \"te-office\", "
+                 "\"to\": \"finnvera\", \"what\": \"unanswered\", \"since_at\": 1792000000000, "
                  "\"owner\": \"finnvera\", \"step\": \"answer\"}]}, \"more\": false}");
     const run_t *run = runs("orphans");
     cr_expect_str_eq(door_request(door, 0), "{\"query\":\"metrics\",\"metric\":\"orphans\","

@@ -213,7 +213,7 @@ static int put_orphan(const search_t *s, const orphan_t *o, kap_metric_list_t *l
         rc = kap_metric_member(s->at, s->scope, item, "to", o->to);
     kap_metric_text(item, "service", kap_span_str(service == NULL ? "" : service));
     kap_metric_text(item, "what", kap_span_str(kap_code_name(KAP_LIST_ORPHAN, o->what)));
-    kap_metric_instant(item, "since", o->since);
+    kap_metric_instant(item, "since_at", o->since);
     if (rc == KAP_OK)
         rc = kap_metric_member(s->at, s->scope, item, "owner", o->owner);
     kap_metric_text(item, "step", kap_span_str(kap_code_name(KAP_LIST_STEP, o->step)));

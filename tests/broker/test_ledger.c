@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "audit.h"
+#include "cell.h"
 #include "desk.h"
 #include "err.h"
 #include "ledger.h"
@@ -213,6 +214,131 @@ Test(ledger, what_came_while_no_figures_were_kept_is_counted_when_they_are)
     desk_edges(d, "mikkeli", &edges);
     cr_assert_eq(edges.edges[0].counts[KAP_FIGURE_REPORTED], 12);
     cr_assert_eq(edges.edges[0].counts[KAP_FIGURE_REFERRALS], 1);
+    desk_audit(d);
+    desk_close(d);
+}
+
+/* Refused events of a member that are counted, as far as figures stand. */
+static uint64_t refused_of(const char *member)
+{
+    kap_vector_t vector = {0};
+    uint8_t key[KAP_CELL_KEY];
+    kap_span_t row;
+    kap_txn_t *txn;
+    kap_cell_t cell = {.level = KAP_LEVEL_GETS, .period = KAP_PERIOD_YEAR};
+
+    cell.at = kap_cell_at(KAP_PERIOD_YEAR, KAP_ZONE_HELSINKI, d->now);
+    cr_assert_eq(kap_txn_begin(d->store, KAP_TXN_READ, &txn), KAP_OK);
+    cr_assert_eq(kap_rows_number(txn, kap_span_str(member), &cell.a), KAP_OK);
+    kap_cell_key(key, &cell);
+    int rc = kap_txn_get(txn, KAP_ROWS_CELLS, kap_span(key, sizeof key), &row);
+    if (rc == KAP_OK)
+        rc = kap_cell_add(row, KAP_BREAKDOWN_NONE, 0, &vector);
+    cr_assert(rc == KAP_OK || rc == KAP_E_NOTFOUND);
+    kap_txn_abort(&txn);
+    return vector.counts[KAP_FIGURE_REFUSED];
+}
+
+/* A batch whose figures wait: not the first after the opening. */
+static void run_and_wait(void)
+{
+    kap_engine_turn_t turn = {.now = d->now, .idle = never_idle};
+    kap_batch_t *batch;
+    bool more;
+
+    cr_assert_eq(kap_engine_batch(d->engine, desk_take(d), &turn, &batch, &more), KAP_OK);
+    cr_assert_lt(batch->figures_seq, batch->head_seq);
+    kap_batch_unref(&batch);
+}
+
+Test(ledger, refused_events_count_once_whatever_happens_to_the_figures)
+{
+    desk_open(d, false);
+    desk_referral(d, "b", KAP_EV_REFERRAL_ACCEPTED, "nothing");
+    cr_assert_neq(desk_said(d), 0);
+    cr_assert_eq(refused_of("b"), 1);
+    desk_referral(d, "b", KAP_EV_REFERRAL_ACCEPTED, "nothing");
+    desk_referral(d, "b", KAP_EV_REFERRAL_DELIVERED, "nothing");
+    run_and_wait();
+    cr_assert_eq(refused_of("b"), 1);
+    desk_reopen(d); /* as after a crash */
+    cr_assert_eq(refused_of("b"), 3);
+    desk_audit(d);
+    desk_created(d, "a", "r1", "c1", "a", "b", "mikkeli", NULL);
+    cr_assert_eq(desk_said(d), 0);
+    desk_referral(d, "b", KAP_EV_REFERRAL_ACCEPTED, "nothing");
+    run_and_wait();
+    desk_referral(d, "c", KAP_EV_REFERRAL_ACCEPTED, "nothing");
+    cr_assert_neq(desk_said(d), 0); /* figures are written with it */
+    cr_assert_eq(refused_of("b"), 4);
+    cr_assert_eq(refused_of("c"), 1);
+    desk_reopen(d);
+    cr_assert_eq(refused_of("b"), 4);
+    d->figures = false;
+    desk_reopen(d);
+    desk_referral(d, "c", KAP_EV_REFERRAL_ACCEPTED, "nothing");
+    cr_assert_neq(desk_said(d), 0);
+    tally("2025-12", 1); /* written at once, though no figures are kept */
+    cr_assert_eq(refused_of("c"), 1);
+    d->figures = true;
+    desk_reopen(d);
+    cr_assert_eq(refused_of("c"), 2);
+    desk_audit(d);
+    desk_close(d);
+}
+
+/* A case that goes on while its first part is counted, waits, and is left behind by a crash. */
+Test(ledger, a_case_is_counted_whole_wherever_its_events_fall)
+{
+    desk_open(d, false);
+    desk_created(d, "a", "r1", "c1", "a", "b", "mikkeli", NULL);
+    desk_created(d, "a", "s1", "c2", "a", "c", "mikkeli", NULL);
+    cr_assert_eq(desk_send(d), KAP_RECEIPT_OK);
+    desk_referral(d, "b", KAP_EV_REFERRAL_DELIVERED, "r1");
+    run_and_wait();
+    desk_created(d, "b", "r2", "c1", "b", "c", "mikkeli", "r1");
+    run_and_wait();
+    desk_referral(d, "c", KAP_EV_REFERRAL_DELIVERED, "r2");
+    cr_assert_eq(desk_said(d), 0);
+    desk_audit(d);
+    desk_created(d, "c", "r3", "c1", "c", "b", "mikkeli", "r2");
+    run_and_wait();
+    desk_referral(d, "b", KAP_EV_REFERRAL_DELIVERED, "r3");
+    desk_referral(d, "b", KAP_EV_REFERRAL_COMPLETED, "r3");
+    run_and_wait();
+    desk_reopen(d);
+    desk_audit(d);
+    desk_referral(d, "a", KAP_EV_REFERRAL_VOIDED, "s1");
+    cr_assert_eq(desk_said(d), 0);
+    desk_created(d, "a", "s2", "c2", "a", "c", "mikkeli", NULL);
+    desk_created(d, "a", "t1", "c3", "a", "c", "mikkeli", NULL);
+    run_and_wait();
+    desk_created(d, "c", "t2", "c3", "c", "a", "mikkeli", "t1");
+    cr_assert_eq(desk_said(d), 0);
+    desk_audit(d);
+    desk_close(d);
+}
+
+/* What is left behind is counted in pieces: a case of the first one may go on in the second. */
+Test(ledger, a_long_way_behind_is_made_up_for_in_pieces, .timeout = 120)
+{
+    enum { JOBS = 66, EACH = 63 }; /* more than a piece */
+
+    desk_open(d, false);
+    d->figures = false;
+    desk_reopen(d);
+    desk_created(d, "a", "r1", "c1", "a", "b", "mikkeli", NULL);
+    cr_assert_eq(desk_said(d), 0);
+    for (int i = 0; i < JOBS; i++) {
+        for (int j = 0; j < EACH; j++)
+            desk_referral(d, "b", KAP_EV_REFERRAL_ACCEPTED, "nothing");
+        cr_assert_eq(desk_send(d), KAP_RECEIPT_OK);
+    }
+    desk_created(d, "b", "r2", "c1", "b", "c", "mikkeli", "r1");
+    cr_assert_eq(desk_said(d), 0);
+    d->figures = true;
+    desk_reopen(d);
+    cr_assert_eq(refused_of("b"), JOBS * EACH);
     desk_audit(d);
     desk_close(d);
 }

@@ -223,6 +223,12 @@ Test(metric_orphans, on_hold_is_none)
     none();
     d->now += 10 * KAP_DAY_MS;
     one("r", "unanswered", "b", "answer");
+    say("b", KAP_EV_REFERRAL_CONTACTED, "r");
+    say("b", KAP_EV_REFERRAL_HELD, "r");
+    d->now += 40 * KAP_DAY_MS; /* nor is it silent, though nobody says anything */
+    none();
+    say("b", KAP_EV_REFERRAL_RESUMED, "r");
+    none();
 }
 
 Test(metric_orphans, a_baton_is_dropped_when_the_next_referral_is_lost)

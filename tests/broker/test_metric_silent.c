@@ -140,6 +140,15 @@ Test(metric_silent, members_that_published_nothing_in_the_window)
     cr_expect_not(is_silent(ask(NULL, "2026-01-16"), "b"));
 }
 
+Test(metric_silent, a_day_begins_with_its_first_moment)
+{
+    d->now = kap_day_start_ms(KAP_ZONE_HELSINKI, (kap_date_t){2026, 1, 8});
+    hand("1", "a", "b");
+    cr_expect_not(is_silent(ask("2026-01-08", "2026-01-09"), "a"));
+    cr_expect(is_silent(ask("2026-01-07", "2026-01-08"), "a"));
+    cr_expect(is_silent(ask("2026-01-09", NULL), "a"));
+}
+
 Test(metric_silent, a_dead_node_is_told_apart_from_a_silent_member)
 {
     const kap_metric_heard_t heard[] = {{KAP_SPAN("b"), 9 * KAP_HOUR_MS},

@@ -125,7 +125,7 @@ Test(metric_orphans, undelivered_for_more_than_an_hour)
     none();
     d->now += 1;
     const kap_mp_t *item = one("r", "undelivered", "b", "look_at_node");
-    meter_count(item, "since", created);
+    meter_count(item, "since_at", created);
     meter_word(item, "from", "a");
     meter_word(item, "to_name", "Toimija b");
     meter_word(item, "owner_name", "Toimija b");
@@ -148,7 +148,7 @@ Test(metric_orphans, unanswered_for_more_than_five_working_days)
     working_day(5);
     none();
     d->now += 1;
-    meter_count(one("r", "unanswered", "b", "answer"), "since", delivered);
+    meter_count(one("r", "unanswered", "b", "answer"), "since_at", delivered);
     working_day(11); /* past the deadline it stays so */
     desk_expire(d);
     one("r", "unanswered", "b", "answer");
@@ -175,7 +175,7 @@ Test(metric_orphans, uncontacted_for_more_than_ten_working_days_after_the_accept
     working_day(12);
     none();
     d->now += 1;
-    meter_count(one("r", "uncontacted", "b", "contact"), "since", accepted);
+    meter_count(one("r", "uncontacted", "b", "contact"), "since_at", accepted);
     say("b", KAP_EV_REFERRAL_CONTACTED, "r");
     none();
 }
@@ -207,7 +207,7 @@ Test(metric_orphans, in_contact_without_news_for_more_than_thirty_days)
     d->now += 30 * KAP_DAY_MS;
     none();
     d->now += 1;
-    meter_count(one("r", "silent", "b", "tell"), "since", noted);
+    meter_count(one("r", "silent", "b", "tell"), "since_at", noted);
     say("b", KAP_EV_REFERRAL_COMPLETED, "r");
     none();
 }
@@ -242,7 +242,7 @@ Test(metric_orphans, a_baton_is_dropped_when_the_next_referral_is_lost)
     d->now += KAP_HOUR_MS;
     none();
     say("b", KAP_EV_REFERRAL_WITHDRAWN, "next");
-    meter_count(one("r", "dropped", "b", "hand_on"), "since", handed_on);
+    meter_count(one("r", "dropped", "b", "hand_on"), "since_at", handed_on);
     create("again", "b", "d", "r"); /* handed on once more */
     none();
     say("b", KAP_EV_REFERRAL_VOIDED, "again");
@@ -276,10 +276,10 @@ Test(metric_orphans, addressed_to_a_member_that_left)
     d->now += 20 * KAP_DAY_MS; /* unanswered as well: the first that holds is told */
     today("\"id\": \"b\", ", "\"id\": \"b\", \"valid_to\": \"2026-01-11\", ");
     const kap_mp_t *item = one("r", "left", "a", "refer_anew");
-    meter_count(item, "since", kap_day_start_ms(KAP_ZONE_HELSINKI, (kap_date_t){2026, 1, 12}));
+    meter_count(item, "since_at", kap_day_start_ms(KAP_ZONE_HELSINKI, (kap_date_t){2026, 1, 12}));
     today("\"id\": \"b\", ", "\"id\": \"bb\", "); /* nobody of that name */
     item = one("r", "left", "a", "refer_anew");
-    cr_expect_eq(kap_mp_get(item, "since")->kind, KAP_MP_NIL);
+    cr_expect_eq(kap_mp_get(item, "since_at")->kind, KAP_MP_NIL);
     meter_word(item, "to_name", "b");
     say("b", KAP_EV_REFERRAL_DECLINED, "r"); /* what has ended is nobody's any more */
     none();

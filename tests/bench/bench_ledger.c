@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 
+#include "bench_world.h"
 #include "crypto.h"
 #include "directory.h"
 #include "engine.h"
@@ -20,6 +20,8 @@
 #include "rows.h"
 
 enum { REGIONS = 18, MEMBERS = 8, SOURCES = 8, LIFE = 4, PACK = 32, AHEAD = 40 };
+
+#define ORGANISATION "1484332-4"
 
 typedef struct {
     kap_store_t *store;
@@ -33,22 +35,6 @@ typedef struct {
     double decode_s, engine_s, engine_cpu_s, engine_bytes;
 } bench_t;
 
-static double now_s(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static double cpu_s(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* Bytes this process made the kernel write so far, page by page. */
 static double written(void)
 {
@@ -58,54 +44,13 @@ static double written(void)
     return 512.0 * (double)u.ru_oublock;
 }
 
-static void must(int rc, const char *what)
-{
-    if (rc == KAP_OK)
-        return;
-    fprintf(stderr, "bench_ledger: %s: %s\n", what, kap_err_name(rc));
-    exit(1);
-}
-
-static void put_member(bench_t *b, const char *id, const char *roles, const char *regions,
-                       const char *key, bool first)
-{
-    kap_seal_keys_t *seal = kap_seal_keys_new();
-    kap_sign_keys_t *sign = kap_sign_keys_new();
-    char sealing[65], signing[65];
-
-    kap_hex_encode(seal->public, 32, sealing);
-    kap_hex_encode(sign->public, 32, signing);
-    kap_seal_keys_destroy(&seal);
-    kap_sign_keys_destroy(&sign);
-    kap_buf_printf(&b->json,
-                   "%s{\"id\": \"%s\", \"organisation\": \"1484332-4\", \"type\": \"other\", "
-                   "\"name\": {\"fi\": \"%s\"}, \"roles\": [%s], \"regions\": [%s], "
-                   "\"sealing\": \"%s\", \"signing\": \"%s\", \"curve\": \"",
-                   first ? "" : ", ", id, id, roles, regions, sealing, signing);
-    kap_buf_json_text(&b->json, kap_span_str(key));
-    kap_buf_str(&b->json, "\"}");
-}
-
-static void fresh_key(char z85[41])
-{
-    kap_curve_t *keys = kap_curve_new();
-
-    kap_z85_encode(z85, keys->public, 32);
-    kap_curve_destroy(&keys);
-}
-
 /* The organisation of a bench region's members is one: it would make every handover internal. */
 static void make_directory(bench_t *b, uint8_t mesh[32])
 {
-    uint8_t authority[32];
-    char hex[65], id[32], roles[800] = "\"node\"", regions[64], key[41];
+    char id[32], roles[800] = "\"node\"", regions[64], key[41];
     kap_buf_t messages = {0};
 
-    kap_random(authority, sizeof authority);
-    kap_span_t part = kap_span(authority, sizeof authority);
-    kap_hash256(mesh, &part, 1);
-    kap_hex_encode(authority, 32, hex);
-    kap_buf_printf(&b->json, "{\"mesh\": \"%s\", \"regions\": [", hex);
+    bench_begin_directory(&b->json, mesh);
     for (int r = 0; r < REGIONS; r++) {
         kap_buf_printf(&b->json, "%s{\"id\": \"bench-%d\", \"kind\": \"bench\"}",
                        r == 0 ? "" : ", ", r);
@@ -115,22 +60,22 @@ static void make_directory(bench_t *b, uint8_t mesh[32])
     kap_buf_str(&b->json, "], \"members\": [");
     for (int s = 0; s < SOURCES; s++) {
         snprintf(id, sizeof id, "driver-%d", s);
-        fresh_key(b->keys[s]);
-        put_member(b, id, roles, "\"bench-0\"", b->keys[s], s == 0);
+        bench_fresh_key(b->keys[s]);
+        bench_put_member(&b->json, id, ORGANISATION, roles, "\"bench-0\"", b->keys[s], s == 0);
     }
     for (int r = 0; r < REGIONS; r++) {
         for (int m = 0; m < MEMBERS; m++) {
             snprintf(id, sizeof id, "member-%d-%d", r, m);
             snprintf(regions, sizeof regions, "\"bench-%d\"", r);
-            fresh_key(key);
-            put_member(b, id, "\"node\"", regions, key, false);
+            bench_fresh_key(key);
+            bench_put_member(&b->json, id, ORGANISATION, "\"node\"", regions, key, false);
         }
     }
     kap_buf_str(&b->json, "]}\n");
     int rc = kap_directory_parse(kap_buf_span(&b->json), &b->dir, &messages);
     if (rc != KAP_OK)
         fprintf(stderr, "%s", kap_buf_cstr(&messages));
-    must(rc, "directory");
+    bench_must(rc, "directory");
 }
 
 /* The n-th event of a source: AHEAD referrals go on side by side, one step each in turn. */
@@ -170,7 +115,7 @@ static void build(bench_t *b, int source, uint64_t n, kap_span_t name, kap_buf_t
     }
     if (step == LIFE - 1)
         kap_event_builder_set_code(&eb, KAP_F_OUTCOME, KAP_OUTCOME_HANDLED);
-    must(kap_event_builder_finish(&eb, salt, kap_span(NULL, 0), open, ends), "event");
+    bench_must(kap_event_builder_finish(&eb, salt, kap_span(NULL, 0), open, ends), "event");
 }
 
 /* One PUBLISH of PACK events, built and decoded. */
@@ -196,13 +141,13 @@ static kap_job_t *make_job(bench_t *b, int source)
     }
     kap_buf_fini(&open);
     kap_buf_fini(&ends);
-    double begun = now_s();
+    double begun = bench_now_s();
     job->events = kap_arena_calloc(job->arena, PACK, sizeof *job->events);
     for (int i = 0; i < PACK; i++)
-        must(kap_event_decode(parts[i][0], parts[i][1], kap_span(NULL, 0), job->arena,
-                              &job->events[i], NULL),
-             "decode");
-    b->decode_s += now_s() - begun;
+        bench_must(kap_event_decode(parts[i][0], parts[i][1], kap_span(NULL, 0), job->arena,
+                                    &job->events[i], NULL),
+                   "decode");
+    b->decode_s += bench_now_s() - begun;
     job->count = PACK;
     b->made += PACK;
     return job;
@@ -233,11 +178,11 @@ __attribute__((noinline, noclone)) static void run_batch(bench_t *b, kap_job_t *
     kap_engine_turn_t turn = {.now = b->now, .idle = busy};
     kap_batch_t *batch;
     bool more;
-    double begun = now_s(), cpu = cpu_s(), bytes = written();
+    double begun = bench_now_s(), cpu = bench_cpu_s(), bytes = written();
 
-    must(kap_engine_batch(b->engine, jobs, &turn, &batch, &more), "batch");
-    b->engine_s += now_s() - begun;
-    b->engine_cpu_s += cpu_s() - cpu;
+    bench_must(kap_engine_batch(b->engine, jobs, &turn, &batch, &more), "batch");
+    b->engine_s += bench_now_s() - begun;
+    b->engine_cpu_s += bench_cpu_s() - cpu;
     b->engine_bytes += written() - bytes;
     for (uint32_t i = 0; i < batch->entry_count; i++) {
         if (batch->entries[i].verdict == KAP_VERDICT_REFUSED) {
@@ -258,18 +203,18 @@ int main(int argc, char **argv)
     bench_t b = {.now = INT64_C(1767607200000)};
     uint8_t mesh[32];
 
-    must(kap_crypto_init(), "crypto");
+    bench_must(kap_crypto_init(), "crypto");
     make_directory(&b, mesh);
     if (mkdtemp(path) == NULL)
-        must(KAP_E_IO, "mkdtemp");
+        bench_must(KAP_E_IO, "mkdtemp");
     kap_store_opts_t opts = {.path = path,
                              .name = KAP_ROWS_STORE,
                              .version = KAP_ROWS_VERSION,
                              .tables = kap_rows_tables,
                              .map_size = (size_t)8 << 30}; /* valgrind takes no more */
-    must(kap_store_open(&opts, &b.store), "store");
-    must(kap_engine_open(b.store, mesh, figures, &b.engine), "engine");
-    must(kap_engine_set_directory(b.engine, b.dir, kap_buf_span(&b.json)), "directory");
+    bench_must(kap_store_open(&opts, &b.store), "store");
+    bench_must(kap_engine_open(b.store, mesh, figures, &b.engine), "engine");
+    bench_must(kap_engine_set_directory(b.engine, b.dir, kap_buf_span(&b.json)), "directory");
     uint32_t batches = (uint32_t)(events / (jobs * PACK)) + 1;
     kap_job_t **made = calloc(batches, sizeof *made);
     for (uint32_t i = 0; made != NULL && i < batches; i++)

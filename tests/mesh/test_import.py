@@ -159,6 +159,7 @@ class Imports(unittest.TestCase):
             with self.subTest(view):
                 self.load(name, "--actor", *words, LOG)
                 self.compare(name, truth[view])
+                self.compare_metrics(name, truth[view])
         self.goes_out_and_in_again("receipt")
 
     def compare(self, name, truth):
@@ -182,6 +183,35 @@ class Imports(unittest.TestCase):
             after = (f"{year + number // 12}-{number % 12 + 1:02}-01")
             got = self.edges(name, "--zone", "UTC", "--from", f"{month}-01", "--to", after)
             self.assertEqual(got["n"], count, month)
+
+    def metric(self, name, metric, *words):
+        return self.mesh.json("operator", "metrics", metric, "--region", name, *words)["values"]
+
+    def compare_metrics(self, name, truth):
+        """Shapes of the cases, and who hands back to whom."""
+        got = self.metric(name, "ping-pong")
+        self.assertEqual(got["ping_pongs"], truth["pingpong"]["total"])
+        self.assertEqual(got["rate"], {"num": truth["pingpong"]["cases"],
+                                       "den": truth["cases_with_handover"]})
+        histogram = {int(length): cases for length, cases
+                     in truth["handovers_per_case"]["histogram"].items() if length != "0"}
+        got = self.metric(name, "chain-length")
+        self.assertEqual({row["length"]: row["cases"] for row in got["lengths"]}, histogram)
+        self.assertEqual(got["mean"], {"sum": truth["handovers_total"],
+                                       "n": truth["cases_with_handover"]})
+        self.assertEqual(got["max"], max(histogram))
+        got = self.metric(name, "reciprocity")
+        self.assertAlmostEqual(got["rate"]["num"] / got["rate"]["den"],
+                               truth["reciprocity"]["weighted"], places=9)
+        self.assertEqual(got["rate"], got["rate_all"])
+        self.assertEqual(got["edges"], {"num": truth["reciprocity"]["edges_reciprocated"],
+                                        "den": truth["distinct_edges"]})
+        together = {(row["from_name"], row["to_name"]): row["together"]["num"]
+                    for row in self.metric(name, "working-together")["pairs"]}
+        self.assertEqual(len(together), 2 * truth["working_together"]["pairs"])
+        self.assertEqual(sum(together.values()), 2 * truth["working_together"]["sum"])
+        for one, other, cases in truth["working_together"]["top50"]:
+            self.assertEqual((together[one, other], together[other, one]), (cases, cases))
 
 
 if __name__ == "__main__":

@@ -342,6 +342,7 @@ int kap_followup_judge(const kap_event_t *ev, const kap_followup_facts_t *facts,
         return verdict;
     }
     int64_t time = ev->time < now ? ev->time : now;
+    int64_t recorded = ev->recorded < now ? ev->recorded : now;
     kap_span_t about = kap_event_span(ev, KAP_F_MEMBER);
     bool of_other = !kap_span_empty(about) && !kap_span_eq(about, facts->publisher);
     bool to_member =
@@ -351,7 +352,7 @@ int kap_followup_judge(const kap_event_t *ev, const kap_followup_facts_t *facts,
                         .streams = KAP_TELL_REGION | KAP_TELL_FROM | (to_member ? KAP_TELL_TO : 0) |
                                    (of_other ? KAP_TELL_THIRD : 0),
                         .third = of_other ? about : kap_span("", 0),
-                        .reported_late = ev->recorded - time > KAP_DAY_MS,
+                        .reported_late = recorded - time > KAP_DAY_MS,
                         .clock_ahead = ev->time > now,
                         .time = time};
     return verdict;

@@ -40,7 +40,8 @@ static judging_t begin(const kap_event_t *ev, const kap_meeting_facts_t *facts, 
 
 static void tell(judging_t *j, kap_span_t third)
 {
-    bool late = j->ev->recorded - j->time > KAP_DAY_MS;
+    int64_t recorded = j->ev->recorded < j->now ? j->ev->recorded : j->now;
+    bool late = recorded - j->time > KAP_DAY_MS;
     *j->fx = (kap_effects_t){.timer_kind = KAP_DEADLINE_NONE,
                              .streams = KAP_TELL_REGION | KAP_TELL_FROM |
                                         (kap_span_empty(third) ? 0 : KAP_TELL_THIRD),

@@ -591,7 +591,8 @@ static void apply_common(kap_judging_t *j)
         r->flags |= KAP_RF_CLOCK_AHEAD;
         j->fx->clock_ahead = true;
     }
-    if (!(r->flags & KAP_RF_ARCHIVE) && j->ev->recorded - j->time > KAP_DAY_MS) {
+    int64_t recorded = j->ev->recorded < j->now ? j->ev->recorded : j->now; /* as the time */
+    if (!(r->flags & KAP_RF_ARCHIVE) && recorded - j->time > KAP_DAY_MS) {
         r->late_reports++;
         j->fx->reported_late = true;
     }

@@ -251,7 +251,7 @@ static int cut(metrics_t *m)
     if (m->see == KAP_SEE_FULL)
         return KAP_OK;
     m->show.least = m->wide ? 0 : m->k;
-    m->show.row_least = m->k;
+    m->show.row_least = m->wide && !by_members(m) ? 0 : m->k;
     m->show.hidden_below = m->k;
     if (!m->wide || by_members(m))
         rc = hide_small(m);

@@ -286,6 +286,8 @@ static int put_value(const kap_metric_at_t *at, const kap_metric_query_t *query,
         put_two(values, value->wire, "sum", a, "n", b);
         break;
     case TIME:
+        if (kap_sum_is_of_cases(value->time) && query->what.scope.kind == KAP_SCOPE_EDGE)
+            break; /* pairs keep how many cases they share, not how long those took */
         rc = kap_sum_time(at->summer, &query->what, value->time, query->elapsed, &time);
         if (rc == KAP_OK)
             kap_metric_put_time(values, value->wire, &time);
@@ -296,11 +298,16 @@ static int put_value(const kap_metric_at_t *at, const kap_metric_query_t *query,
     return rc;
 }
 
-/* Ended in any way by the end of the window: flows alone say what was so then. */
-static uint64_t flown(const kap_vector_t *sum)
+/* Entered minus left by the end of the window: flows alone say what was so then. By a clock that
+ * went wrong a referral may have left before it entered. */
+static uint64_t still_open(const kap_vector_t *sum)
 {
-    return sum->counts[KAP_FIGURE_FLOW_COMPLETED] + sum->counts[KAP_FIGURE_FLOW_TURNED_AWAY] +
-           sum->counts[KAP_FIGURE_FLOW_WITHDRAWN];
+    uint64_t left = sum->counts[KAP_FIGURE_FLOW_COMPLETED] +
+                    sum->counts[KAP_FIGURE_FLOW_TURNED_AWAY] +
+                    sum->counts[KAP_FIGURE_FLOW_WITHDRAWN];
+    uint64_t entered = sum->counts[KAP_FIGURE_REFERRALS];
+
+    return left < entered ? entered - left : 0;
 }
 
 /* n, and how many of them are not decided. */
@@ -315,7 +322,7 @@ static void numbers_of(const kap_metric_query_t *query, const kap_vector_t *sum,
     }
     values->n = sum->counts[KAP_FIGURE_REFERRALS];
     values->pending =
-        query->kind == KAP_KIND_OF_STOCK ? values->n - flown(sum) : sum->counts[KAP_FIGURE_PENDING];
+        query->kind == KAP_KIND_OF_STOCK ? still_open(sum) : sum->counts[KAP_FIGURE_PENDING];
     values->decided = values->n - values->pending;
 }
 
@@ -403,6 +410,16 @@ typedef struct {
     kap_metric_rows_t *out;
 } rows_t;
 
+/* Durations that there may be although n is 0: of cases, of returns that were expected. */
+static bool counts_in(const value_t *value, const kap_vector_t *sum)
+{
+    if (value->shape == TIME && value->time == KAP_FIGURE_TIME_COMPLETE_CASE)
+        return sum->counts[KAP_FIGURE_CASES_CLOSED] > 0;
+    if (value->shape == TIME && value->time == KAP_FIGURE_TIME_GOT_BACK)
+        return sum->counts[KAP_FIGURE_RETURNS] > 0;
+    return sum_of(sum, value->a) > 0 || sum_of(sum, value->b) > 0;
+}
+
 /* Is there anything to tell of the metric? Metrics of their own say so by n. */
 static bool counts_anything(const kap_metric_query_t *query, const kap_vector_t *sum, uint64_t n)
 {
@@ -414,8 +431,7 @@ static bool counts_anything(const kap_metric_query_t *query, const kap_vector_t 
             return true;
     }
     for (size_t i = 0; query->kind == KAP_KIND_OF_COHORT && i < VALUES; i++) {
-        if (value_table[i].metric == query->metric &&
-            (sum_of(sum, value_table[i].a) > 0 || sum_of(sum, value_table[i].b) > 0))
+        if (value_table[i].metric == query->metric && counts_in(&value_table[i], sum))
             return true;
     }
     return false;

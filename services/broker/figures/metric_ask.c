@@ -434,7 +434,7 @@ static int read_where(reader_t *r)
 
 /* --- what can be told of such a window --- */
 
-/* Flows and cases are counted in whole periods of the cells' zone. */
+/* Flows, cases and what was refused are counted in whole periods of the cells' zone. */
 static int check_periods(reader_t *r)
 {
     const kap_metric_query_t *q = r->q;
@@ -447,7 +447,9 @@ static int check_periods(reader_t *r)
                   q->what.breakdown != KAP_BREAKDOWN_NONE ||
                   kap_metric_breakdown(q->by) != KAP_BREAKDOWN_NONE;
 
-    if ((flow || cases) && (w->has_from || w->has_to) &&
+    bool refused = q->metric == KAP_METRIC_DATA_QUALITY;
+
+    if ((flow || cases || refused) && (w->has_from || w->has_to) &&
         w->zone != kap_cell_zone(q->what.scope.utc))
         return refuse(r, KAP_E_INVALID, "%s is counted in days of %s here; ask with that zone",
                       flow ? kap_metric_kind_name(q->kind) : kap_metric_row(q->metric)->wire, zone);

@@ -60,10 +60,12 @@ int kap_metric_chain(const kap_metric_at_t *at, const kap_metric_query_t *query,
                      const kap_vector_t *sum, kap_metric_values_t *values)
 {
     uint64_t *counts = kap_arena_calloc(at->arena, LONGEST + 1, sizeof *counts);
-    int rc =
-        counts == NULL ? KAP_E_NOMEM : kap_sum_chains(at->summer, &query->what, counts, LONGEST);
 
     (void)sum;
+    if (query->what.scope.kind == KAP_SCOPE_EDGE)
+        return KAP_OK; /* pairs keep how many cases they share, not how long their chains are */
+    int rc =
+        counts == NULL ? KAP_E_NOMEM : kap_sum_chains(at->summer, &query->what, counts, LONGEST);
     if (rc == KAP_OK)
         put_chain(values, counts);
     return rc;

@@ -307,7 +307,10 @@ static int glean(const gleaner_t *g)
 {
     const kap_scope_t *scope = &g->query->scope;
 
-    if (g->span.from_ms >= g->span.to_ms || (scope->region.size > 0 && scope->region_number == 0))
+    bool unknown = (scope->region.size > 0 || scope->kind == KAP_SCOPE_AREA) &&
+                   scope->region_number == 0; /* 0 stands for none in a fact */
+
+    if (g->span.from_ms >= g->span.to_ms || unknown)
         return KAP_OK;
     switch (scope->kind) {
     case KAP_SCOPE_REGION:

@@ -845,9 +845,11 @@ class Question:
     def sides(self, fact):
         return fact.sender if self.side == "sends" else fact.recipient
 
-    def is_of(self, fact):
-        """Does a referral belong to the scope?"""
+    def is_of(self, fact, today=False):
+        """Does a referral belong to the scope? It counts in the area its region lay in when it was
+        created; lists and what is open now go by where the region lies today."""
         asked = self.asked
+        area = self.figures.log.directory.area(fact.region) if today else fact.area
         if "region" in asked and fact.region != asked["region"]:
             return False
         if "edge" in asked and [fact.sender, fact.recipient] != list(asked["edge"]):
@@ -857,9 +859,9 @@ class Question:
         if "region" in asked:
             return True
         if "area" in asked:
-            return fact.area == asked["area"] != ""
+            return area == asked["area"] != ""
         if asked.get("nation"):
-            return fact.area != ""
+            return area != ""
         if "organisation" in asked:
             return not fact.utc and \
                 self.figures.log.directory.organisation(self.sides(fact)) == asked["organisation"]
@@ -877,6 +879,14 @@ class Question:
     def cohort(self):
         return [f for f in self.scope if self.is_in_window(f.at)]
 
+    @functools.cached_property
+    def open(self):
+        """Transfers of the cohort that have not ended; archives have none to look after."""
+        return [f.referral for f in self.figures.facts
+                if f.referral is not None and not f.utc and f.referral.is_transfer()
+                and not f.referral.is_ended() and self.is_in_window(f.at)
+                and self.is_of(f, today=True) and self.fits(f)]
+
     def sum(self, *names):
         return sum(f.counts.get(name, 0) for f in self.cohort for name in names)
 
@@ -884,11 +894,15 @@ class Question:
         """What happened in the window, whenever the referral was created."""
         return sum(name in f.flows and self.is_in_window(f.flows[name]) for f in self.scope)
 
+    def entered(self):
+        """Transfers created before the window's end."""
+        return sum(bool(f.counts.get("referrals")) and self.is_before_end(f.at) for f in self.scope)
+
     def stock(self):
-        """Transfers created before the window's end that had not ended by then."""
-        return sum(bool(f.counts.get("referrals")) and self.is_before_end(f.at) and
-                   not (f.referral.is_ended() and self.is_before_end(f.referral.ended))
-                   for f in self.scope)
+        """Entered minus left by the window's end."""
+        left = sum(any(name in f.flows and self.is_before_end(f.flows[name]) for name in
+                       ("flow_completed", "flow_turned_away", "flow_withdrawn")) for f in self.scope)
+        return max(self.entered() - left, 0)
 
     def is_before_end(self, at):
         return self.end is None or at < self.end
@@ -946,7 +960,7 @@ class Question:
         """Is a referral of the scope, seen from this end?"""
         side, self.sides = self.sides, lambda _: end
         try:
-            return self.is_of(fact)
+            return self.is_of(fact, today=True)
         finally:
             self.sides = side
 
@@ -965,7 +979,7 @@ class Question:
         return sorted(self.hand(f.times[name]) for f in self.cohort if name in f.times)
 
     def time(self, name):
-        return spread(self.times(name))
+        return spread(self.times(name), self.sum("referrals") <= EXACT_MAX)
 
     def counts(self, *names):
         return {name: self.sum(name) for name in names}
@@ -983,13 +997,13 @@ def nearest_rank(values, share):
     return values[max(math.ceil(round(share * len(values), 9)), 1) - 1] if values else None
 
 
-def spread(values):
-    """Percentiles and the mean of durations, in order."""
+def spread(values, exact):
+    """Percentiles and the mean of durations, in order; exact in scopes that are small."""
     return {"n": len(values), "p50_ms": nearest_rank(values, 0.5),
             "p90_ms": nearest_rank(values, 0.9), "p99_ms": nearest_rank(values, 0.99),
             "max_ms": values[-1] if values else None,
             "mean_ms": sum(values) / len(values) if values else None,
-            "exact": len(values) <= EXACT_MAX}
+            "exact": exact}
 
 
 # --- the metrics ---
@@ -1014,8 +1028,8 @@ def acceptance(q):
 def time_to_accept(q):
     if q.asked.get("clock") == "customer":
         return {"time": q.time("accept_customer"), "implied": q.sum("implied")}
-    waits = [q.hand(q.figures.waited(f.referral)) for f in q.cohort
-             if f.referral is not None and is_waiting(f.referral)]
+    waits = [q.hand(q.figures.waited(r)) for r in q.open
+             if r.delivered is not None and r.accepted is None]
     return {"time": q.time("accept"), "survival_median_ms": survival_median(q, waits),
             "waiting": len(waits), "implied": q.sum("implied")}
 
@@ -1033,18 +1047,16 @@ def survival_median(q, waits):
     return None
 
 
-def is_waiting(r):
-    return (r.is_transfer() and r.delivered is not None and r.accepted is None
-            and not r.is_ended())
-
-
 def time_to_contact(q):
     return {"time": q.time("contact"), **q.counts("contacted", "attempts")}
 
 
 def time_to_complete(q):
-    whole = sorted(q.hand(case.complete) for case in q.cases if case.complete is not None)
-    return {"time": q.time("complete"), "case_time": spread(whole)}
+    values = {"time": q.time("complete")}
+    if "edge" not in q.asked:
+        whole = sorted(q.hand(case.complete) for case in q.cases if case.complete is not None)
+        values["case_time"] = spread(whole, False)    # told from sketches, within 1 %
+    return values
 
 
 def loop_closed(q):
@@ -1063,6 +1075,8 @@ def ping_pong(q):
 
 
 def chain_length(q):
+    if "edge" in q.asked:    # of pairs only the number of shared cases is kept
+        return {}
     chains = sorted(case.chain for case in q.cases)
     return {"mean": {"sum": sum(chains), "n": len(chains)},
             "p50": nearest_rank(chains, 0.5) or 0, "p90": nearest_rank(chains, 0.9) or 0,
@@ -1116,16 +1130,15 @@ def targets(q):
 def standings(q):
     """How the open ones of the cohort stand: missed past the limit, at risk from 80 % of it on."""
     counts = {"fine": 0, "at_risk": 0, "missed": 0}
-    for fact in q.cohort:
-        standing = standing_of(fact.referral, q.figures.log.time)
+    for r in q.open:
+        standing = standing_of(r, q.figures.log.time)
         if standing is not None:
             counts[standing] += 1
     return counts
 
 
 def standing_of(r, now):
-    if (r is None or not r.is_transfer() or r.is_ended() or r.delivered is None
-            or r.limit not in ("answer", "contact")):
+    if r.delivered is None or r.limit not in ("answer", "contact"):
         return None
     allowed = (r.contact_days if r.limit == "contact" else r.answer_days) * WORKING_DAY
     used = r.recipients_time(r.limit_from, now)[0]
@@ -1170,8 +1183,13 @@ class Figures:
         directory = self.log.directory
         if "member" in asked:
             return member == asked["member"]
+        if "organisation" in asked:
+            return directory.organisation(member) == asked["organisation"]
         if "region" in asked:
             return directory.acts_in(member, asked["region"])
+        if "area" in asked:
+            return any(directory.acts_in(member, region) for region in directory.regions
+                       if directory.area(region) == asked["area"])
         return True
 
     # answers
@@ -1183,7 +1201,7 @@ class Figures:
         if q.side == "cases":
             n, decided = q.sum_cases("cases"), q.sum_cases("cases_closed")
         elif q.kind == "stock":
-            n = sum(bool(f.counts.get("referrals")) and q.is_before_end(f.at) for f in q.scope)
+            n = q.entered()
             decided = n - q.stock()
         else:
             n = q.sum("referrals")
@@ -1248,7 +1266,8 @@ class Figures:
             yield {"region": fact.region}
         elif by == "month":
             for at in [fact.at] + list(fact.flows.values()):
-                date = datetime.date.fromordinal(day_of(q.zone, at))
-                yield {"month": f"{date.year:04d}-{date.month:02d}"}
+                if q.is_in_window(at):
+                    date = datetime.date.fromordinal(day_of(q.zone, at))
+                    yield {"month": f"{date.year:04d}-{date.month:02d}"}
         else:
             yield {by: value_of(fact, by)}

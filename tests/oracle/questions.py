@@ -13,29 +13,70 @@ EDGE_COUNTS = ["referrals", "accepted", "declined", "redirected", "completed", "
                "expired", "pending", "undelivered", "backed_out", "implied", "late",
                "guidance", "leads", "reported", "internal"]
 SKETCH = 0.01
+FEW = 5
+NOW = {"open", "waiting", "what", "survival_median_ms"}    # how things stand now
 
 
 class Checks:
-    def __init__(self):
+    """Counts what was compared, and says what differs."""
+
+    def __init__(self, veiled=False):
         self.count, self.differences = 0, []
+        self.veiled = veiled   # lists and few durations may be kept back (hide.h)
+
+    def differ(self, where, mine, theirs):
+        self.differences.append(f"{where}: the oracle says {mine}, the broker {theirs}")
 
     def equal(self, where, mine, theirs):
         self.count += 1
         if mine != theirs:
-            self.differences.append(f"{where}: the oracle says {mine}, the broker {theirs}")
+            self.differ(where, mine, theirs)
+
+    def near(self, where, mine, theirs):
+        self.count += 1
+        if mine is None and theirs is None:
+            return
+        if mine is None or theirs is None or abs(mine - theirs) > SKETCH * mine + 1:
+            self.differ(where, mine, theirs)
 
     def time(self, where, mine, theirs):
         """Durations: exactly, or within the sketch's error."""
-        theirs = theirs or {}
-        self.equal(where + ".n", mine["n"], theirs.get("n", 0))
-        for name in ("p50_ms", "p90_ms", "p99_ms"):
-            a, b = mine[name], theirs.get(name)
-            if mine["exact"]:
-                self.equal(f"{where}.{name}", a, b)
-            else:
-                self.count += 1
-                if b is None or abs(a - b) > SKETCH * a + 1:
-                    self.differences.append(f"{where}.{name}: {a} and {b} are more than 1 % apart")
+        theirs = theirs or {"n": 0}
+        self.equal(where + ".n", mine["n"], theirs["n"])
+        if self.veiled and mine["n"] < FEW and theirs.get("p50_ms") is None:
+            return
+        for name in ("p50_ms", "p90_ms", "p99_ms", "max_ms", "mean_ms"):
+            if name not in theirs:
+                continue
+            check = self.equal if mine["exact"] else self.near
+            check(f"{where}.{name}", whole(mine[name]), theirs[name])
+        if mine["n"] > 0:
+            self.equal(where + ".exact", mine["exact"], theirs.get("exact", mine["exact"]))
+
+    def value(self, where, mine, theirs):
+        """Whatever a metric holds; names of members beside their ids are passed over."""
+        if isinstance(mine, dict) and "p50_ms" in mine:
+            self.time(where, mine, theirs)
+        elif isinstance(mine, dict) and isinstance(theirs, dict):
+            for name in sorted(set(mine) | {key for key in theirs if not key.endswith("_name")}):
+                if self.veiled and is_little(name, mine.get(name), theirs.get(name)):
+                    continue
+                self.value(f"{where}.{name}", mine.get(name), theirs.get(name))
+        elif isinstance(mine, list) and isinstance(theirs, list) and len(mine) == len(theirs):
+            for i, (one, other) in enumerate(zip(mine, theirs)):
+                self.value(f"{where}[{i}]", one, other)
+        else:
+            self.equal(where, mine, theirs)
+
+
+def is_little(name, mine, theirs):
+    """Kept back: a list, how things stand now, or a count that is small beside the transfers."""
+    now = isinstance(mine, list) or name in NOW
+    return theirs is None and (now or isinstance(mine, int) and mine < FEW)
+
+
+def whole(mean):
+    return mean if mean is None else int(mean + 0.5)
 
 
 def regions_of(steps):
@@ -53,23 +94,98 @@ def window(rng, steps):
     return {"from": min(day, other), "to": max(day, other)} if day != other else {"from": day}
 
 
+def month_window(rng, steps):
+    """Whole months, a whole year, or all of the time."""
+    times = [step[1] for step in steps if step[0] == "batch"]
+    day = histories.day_text(rng.choice(times))
+    return rng.choice([{}, {"month": day[:7]}, {"year": day[:4]},
+                       {"from": day[:7] + "-01"}, {"to": f"{int(day[:4]) + 1}-01-01"}])
+
+
+MEMBERS = ["kunta", "ely", "te", "agency", "campus", "finnvera", "gone"]
+RATES = ["edge", "member", "region", "service", "segment", "warm", "origin", "month"]
+SHAPE = ["member", "region", "month"]
+# What each metric may be broken down by.
+BY = {"matrix": RATES, "acceptance": RATES, "time-to-accept": RATES, "time-to-contact": RATES,
+      "time-to-complete": RATES, "loop-closed": RATES, "targets": RATES, "served": SHAPE,
+      "ping-pong": SHAPE + ["edge"], "chain-length": SHAPE, "working-together": ["edge"],
+      "data-quality": ["member", "edge", "region", "month"], "orphans": ["member"],
+      "reciprocity": [], "silent-edges": [], "concentration": []}
+CASES = {"time-to-complete", "loop-closed", "served", "ping-pong", "chain-length",
+         "working-together"}
+WHERE = [("service", "financing"), ("segment", "founder"), ("warm", "true"), ("origin", "none")]
+
+
+def scopes(steps, rng):
+    """One of each kind of thing that can be asked of, and each region."""
+    region = rng.choice(ORDINARY[:2])
+    one, other = rng.sample(["kunta", "ely", "te", "firma", "gone", "finnvera"], 2)
+    organisation = histories.business_id(rng.choice([1000001, 1000004, 1000005]))
+    return [{"region": name} for name in regions_of(steps)] + [
+        {"area": rng.choice(["etela-savo", "pirkanmaa"])}, {"nation": True},
+        {"organisation": organisation}, {"member": rng.choice(MEMBERS)},
+        {"region": region, "member": rng.choice(MEMBERS)},
+        {"region": region, "edge": [one, other]}]
+
+
+def allowed_by(metric, scope):
+    """Breakdowns that such a scope has."""
+    by = BY[metric]
+    if "region" in scope or "organisation" in scope:
+        by = [name for name in by if name != "region"]
+    if "edge" in scope:
+        by = [name for name in by if name not in ("edge", "member")]
+    if "member" in scope:
+        by = [name for name in by if name != "member"]
+    return by
+
+
+def question(metric, scope, steps, rng):
+    """One that the broker answers: what is refused has tests of its own."""
+    kind = rng.choice(["cohort", "cohort", "flow", "stock"]) if metric == "matrix" else None
+    ask = {"query": "metrics", "metric": metric, **scope}
+    by = allowed_by(metric, scope)
+    if by and rng.random() < 0.6:
+        ask["by"] = rng.choice(by)
+    if kind is not None:
+        ask["kind"] = kind
+    wheres = [(name, value) for name, value in WHERE if name in BY[metric]]
+    two = ask.get("by") in oracle.BREAKDOWNS
+    if wheres and not two and rng.random() < 0.15:
+        ask["where"] = dict([rng.choice(wheres)])
+    if metric != "orphans":
+        periods = kind in ("flow", "stock")
+        ask.update(month_window(rng, steps) if periods or rng.random() < 0.5 else
+                   window(rng, steps))
+        if not periods and metric not in CASES | {"data-quality"} and rng.random() < 0.2:
+            ask["zone"] = rng.choice(["UTC", "Europe/Helsinki"])
+    if metric in ("time-to-accept", "time-to-contact", "time-to-complete", "ping-pong"):
+        ask["time"] = rng.choice(["working", "elapsed"])
+    if metric == "time-to-accept":
+        ask["clock"] = rng.choice(["recipient", "customer"])
+    return ask
+
+
 def write(steps, rng):
     """The questions after a history."""
     asks = []
     for region in regions_of(steps):
-        for clock in ("recipient", "customer"):
-            for time in ("working", "elapsed"):
-                asks.append({"query": "edges", "region": region, "clock": clock, "time": time,
-                             **window(rng, steps)})
+        asks.append({"query": "edges", "region": region, **window(rng, steps),
+                     "clock": rng.choice(["recipient", "customer"]),
+                     "time": rng.choice(["working", "elapsed"])})
+    for metric in oracle.METRICS:
+        asks += [question(metric, scope, steps, rng) for scope in scopes(steps, rng)]
     return asks
 
 
 def compare(ask, answer, figures):
-    checks = Checks()
+    checks = Checks(veiled="area" in ask or "nation" in ask)
     if "answer" not in answer:
-        checks.differences.append(f"the broker refuses: {answer['refusal']}, {answer['why']}")
+        checks.differences.append(f"refused: {answer['refusal']}, {answer['why']}")
     elif ask["query"] == "edges":
         compare_edges(checks, ask, answer["answer"], figures)
+    else:
+        compare_metric(checks, ask, answer["answer"], figures)
     return checks
 
 
@@ -84,3 +200,41 @@ def compare_edges(checks, ask, answer, figures):
             checks.equal(f"{edge}.{name}", q.sum(name), theirs[edge][name])
         clock = "accept_customer" if ask["clock"] == "customer" else "accept"
         checks.time(f"{edge}.time", q.time(clock), theirs[edge]["time_to_accept"])
+
+
+def compare_metric(checks, ask, answer, figures):
+    name = ask["metric"]
+    compare_values(checks, name, figures.answer(ask), answer)
+    checks.equal(name + ".as_of_seq", figures.log.seq, answer["as_of_seq"])
+    rows = {key_text(row["key"]): row for row in answer["rows"]}
+    for key_of, row in rows.items():
+        if checks.veiled and row.get("hidden"):
+            continue
+        compare_values(checks, f"{name} {key_of}", figures.row(ask, row["key"]), row)
+    if "by" in ask:
+        for key in figures.keys(ask):
+            if key_text(key) not in rows and tells(figures.row(ask, key), checks.veiled):
+                checks.differ(f"{name} {key_text(key)}", "there is such a row", "there is none")
+
+
+def key_text(key):
+    """A row's name: the same whoever tells it."""
+    return " ".join(f"{name}={value if isinstance(value, str) else str(value).lower()}"
+                    for name, value in sorted(key.items()))
+
+
+def tells(row, veiled):
+    """Is there anything in the row?"""
+    passed_over = {"den", "exact"} | (NOW if veiled else set())
+
+    def any_number(value):
+        if isinstance(value, dict):
+            return any(any_number(v) for k, v in value.items() if k not in passed_over)
+        return bool(value)
+    return row["n"] > 0 or any_number(row["values"])
+
+
+def compare_values(checks, where, mine, theirs):
+    for name in ("n", "decided", "pending"):
+        checks.equal(f"{where}.{name}", mine[name], theirs[name])
+    checks.value(where, mine["values"], theirs["values"])

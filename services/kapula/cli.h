@@ -100,6 +100,10 @@ int kap_cli_read_file(const char *path, kap_buf_t *out);
  * are shown as ids). */
 const kap_directory_t *kap_cli_directory(kap_cli_t *cli);
 
+/* The directory as the endpoint tells it; the snapshot is the caller's. 0 or an exit code after
+ * saying why. */
+int kap_cli_ask_directory(kap_cli_t *cli, kap_directory_t **dir);
+
 /* A member's name in the user's language; after kap_cli_configure. Lives with its directory. */
 kap_span_t kap_cli_name_of(const kap_cli_t *cli, const kap_member_t *member);
 

@@ -9,6 +9,7 @@
 #include "args.h"
 #include "event.h"
 #include "sheet.h"
+#include "shown.h"
 
 typedef enum {
 #define KAP_MODEL(NAME, COMMAND, EVENT, SHEET, NEEDS, SPREAD, SPREAD_TO, HELP) KAP_MODEL_##NAME,
@@ -53,6 +54,11 @@ int kap_model_file(kap_cli_t *cli, kap_model_t model, const kap_args_t *args, co
  * code after saying why; quiet: without saying. Lives in the cli's arena. */
 int kap_model_in_force(kap_cli_t *cli, kap_event_type_t type, const char *region, bool quiet,
                        kap_mp_t *rows);
+
+/* The row in force that what is said would replace, and whether it says the same; NULL: none. For
+ * types that have a key. */
+const kap_mp_t *kap_model_find(const kap_cli_t *cli, kap_event_type_t type, const kap_mp_t *rows,
+                               const kap_said_t *said, bool *same);
 
 /* `plan list` and so on, by the words of the command; argv[0] is the last of them. -1: there is no
  * such view. */

@@ -51,18 +51,36 @@ int kap_value_code(kap_arena_t *arena, kap_code_list_t list, kap_span_t text)
     return found < 0 ? alias_code(list, word) : found;
 }
 
-kap_span_t kap_value_member(kap_cli_t *cli, kap_span_t text)
+kap_span_t kap_value_member_of(kap_arena_t *arena, const kap_directory_t *dir, kap_span_t text)
 {
-    const kap_directory_t *dir = kap_cli_directory(cli);
-    kap_span_t word = kap_sheet_word(cli->arena, text);
+    kap_span_t word = kap_sheet_word(arena, text);
     for (uint32_t i = 0; dir && i < kap_directory_member_count(dir); i++) {
         const kap_member_t *m = kap_directory_member_at(dir, i);
         kap_span_t names[] = {m->id, m->name_fi, m->name_sv, m->name_en};
         for (size_t k = 0; k < sizeof names / sizeof *names; k++)
-            if (same_words(word, kap_sheet_word(cli->arena, names[k])))
+            if (same_words(word, kap_sheet_word(arena, names[k])))
                 return m->id;
     }
     return text;
+}
+
+kap_span_t kap_value_member(kap_cli_t *cli, kap_span_t text)
+{
+    return kap_value_member_of(cli->arena, kap_cli_directory(cli), text);
+}
+
+void kap_value_text(const kap_mp_t *value, kap_buf_t *out)
+{
+    for (uint32_t i = 0; value && value->kind == KAP_MP_ARRAY && i < value->count; i++) {
+        kap_buf_str(out, i ? ", " : "");
+        kap_buf_append(out, kap_mp_item(value, i)->s);
+    }
+    if (value && value->kind == KAP_MP_STR)
+        kap_buf_append(out, value->s);
+    else if (value && value->kind == KAP_MP_INT)
+        kap_buf_printf(out, "%lld", (long long)value->i);
+    else if (value && value->kind == KAP_MP_BOOL)
+        kap_buf_str(out, value->b ? "true" : "false");
 }
 
 /* Is what follows a number only its unit? */

@@ -12,8 +12,13 @@
  * blanks, dashes and underscores apart; -1. */
 int kap_value_code(kap_arena_t *arena, kap_code_list_t list, kap_span_t text);
 
-/* The member that a text means: an id or a name in any language; else the text. */
+/* The member that a text means: an id or a name in any language; else the text. `dir` NULL: the
+ * text; without one: the configuration's. */
+kap_span_t kap_value_member_of(kap_arena_t *arena, const kap_directory_t *dir, kap_span_t text);
 kap_span_t kap_value_member(kap_cli_t *cli, kap_span_t text);
+
+/* Appends a field's value in force as the text that would say it; lists with commas. */
+void kap_value_text(const kap_mp_t *value, kap_buf_t *out);
 
 /* "1 234,5 %" -> "1234.5", "10 pv" -> "10"; else the text. */
 kap_span_t kap_value_number(kap_arena_t *arena, kap_span_t text);

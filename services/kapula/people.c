@@ -46,8 +46,7 @@ static kap_mp_t member_map(kap_cli_t *cli, const kap_directory_t *dir, const kap
     return kap_shown_map(&map);
 }
 
-/* What the endpoint says; the snapshot is the caller's. */
-static int ask(kap_cli_t *cli, kap_directory_t **dir)
+int kap_cli_ask_directory(kap_cli_t *cli, kap_directory_t **dir)
 {
     const kap_mp_t *root;
     kap_buf_t messages;
@@ -96,7 +95,7 @@ int kap_cmd_directory(kap_cli_t *cli, int argc, char **argv)
     kap_directory_t *dir = NULL;
     kap_shown_list_t members = {.arena = cli->arena};
     kap_args_parse(cli, &usage, argc, argv, &args);
-    int code = ask(cli, &dir);
+    int code = kap_cli_ask_directory(cli, &dir);
     for (uint32_t i = 0; code == 0 && i < kap_directory_member_count(dir); i++) {
         const kap_member_t *m = kap_directory_member_at(dir, i);
         kap_mp_t map = member_map(cli, dir, m);

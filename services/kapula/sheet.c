@@ -81,9 +81,8 @@ static void from_windows(kap_span_t bytes, kap_buf_t *out)
     }
 }
 
-/* The text of the file in the arena, without a mark. */
-static int decode(kap_span_t bytes, kap_arena_t *arena, kap_sheet_coding_t *coding,
-                  kap_span_t *text, kap_buf_t *why)
+int kap_sheet_text(kap_span_t bytes, kap_arena_t *arena, kap_sheet_coding_t *coding,
+                   kap_span_t *text, kap_buf_t *why)
 {
     bool wide = bytes.size >= 2 && ((bytes.data[0] == 0xff && bytes.data[1] == 0xfe) ||
                                     (bytes.data[0] == 0xfe && bytes.data[1] == 0xff));
@@ -495,7 +494,7 @@ int kap_sheet_read(kap_span_t bytes, const kap_sheet_want_t *want, kap_arena_t *
     uint32_t most = 0;
     kap_span_t text;
     memset(sheet, 0, sizeof *sheet);
-    int rc = decode(bytes, arena, &sheet->coding, &text, why);
+    int rc = kap_sheet_text(bytes, arena, &sheet->coding, &text, why);
     if (rc != KAP_OK)
         return rc;
     int failed = KAP_OK;

@@ -74,6 +74,11 @@ typedef struct {
 int kap_sheet_read(kap_span_t bytes, const kap_sheet_want_t *want, kap_arena_t *arena,
                    kap_sheet_t *sheet, kap_buf_t *why);
 
+/* The text of a file's bytes without its mark, in the arena where it was not UTF-8. KAP_E_INVALID
+ * with a sentence in *why; KAP_E_NOMEM. */
+int kap_sheet_text(kap_span_t bytes, kap_arena_t *arena, kap_sheet_coding_t *coding,
+                   kap_span_t *text, kap_buf_t *why);
+
 /* The cell of a row under a field; empty when there is none. */
 kap_span_t kap_sheet_cell(const kap_sheet_t *sheet, const kap_sheet_row_t *row, const char *field);
 

@@ -86,7 +86,8 @@ Test(sheet, delimiters_and_codings_are_found_out)
     has(0, "what", "Neuvonta, koulutus");
     reads(&plan, "Toimenpide\tVastuu\r\nYrityskäynnit\tKunta\r\n");
     cr_expect_eq(sheet.delimiter, '\t');
-    reads(&plan, "Mit\xe4;Vastuu\nK\xe4ynnit \x96 20 \x80;\xc5" "bo\n");
+    reads(&plan, "Mit\xe4;Vastuu\nK\xe4ynnit \x96 20 \x80;\xc5"
+                 "bo\n");
     cr_expect_eq(sheet.coding, KAP_SHEET_WINDOWS);
     has(0, "what", "Käynnit – 20 €");
     has(0, "responsible", "Åbo");

@@ -24,6 +24,7 @@ typedef struct {
     const kap_member_t *who; /* of dir */
     uint8_t epoch[KAP_LIMIT_EPOCH_BYTES];
     struct kap_audit *audit;       /* a recount under way; NULL: none */
+    int64_t now;                   /* the clock when the answer is made; 0: not known */
     const kap_metric_seen_t *seen; /* in the arena, where it is wanted; NULL: not known */
     kap_buf_t out;                 /* the answer's map */
     uint16_t refusal;              /* or why there is none */

@@ -303,6 +303,16 @@ static int answer(metrics_t *m, kap_txn_t *txn)
     return rc;
 }
 
+/* How open ones stand is a matter of the clock: in a quiet mesh the log's time stands still. */
+static void look_at_the_clock(metrics_t *m)
+{
+    kap_metric_query_t *q = &m->query;
+    bool of_now = q->kind == KAP_KIND_OF_NOW || q->metric == KAP_METRIC_TARGETS;
+
+    if (of_now && m->ask->now > q->now)
+        q->now = m->ask->now;
+}
+
 int kap_ask_metrics(kap_ask_t *ask, kap_txn_t *txn)
 {
     metrics_t m = {.ask = ask};
@@ -315,6 +325,7 @@ int kap_ask_metrics(kap_ask_t *ask, kap_txn_t *txn)
     }
     if (rc != KAP_OK)
         return rc;
+    look_at_the_clock(&m);
     look(&m);
     return check(&m) == KAP_OK ? answer(&m, txn) : refused(&m);
 }

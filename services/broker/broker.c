@@ -376,6 +376,7 @@ static int open_requests(kap_broker_t *broker)
                               .send = send_answer,
                               .refuse = send_refusal,
                               .seen = seen_of,
+                              .clock = broker->clock,
                               .health = health,
                               .arg = broker};
     broker->fetcher = kap_fetcher_new(&fetch);

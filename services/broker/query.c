@@ -181,6 +181,7 @@ static void go(waiting_t *w)
         answer_here(w);
         return;
     }
+    w->ask.now = kap_clock_now_ms(w->queries->host.clock);
     if (kap_ask_wants_seen(&w->ask))
         w->ask.seen = w->queries->host.seen(w->queries->host.arg, w->ask.arena);
     w->work = (kap_work_t){.step = on_step, .done = on_done, .question = true};

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "budget.h"
+#include "clock.h"
 #include "frame.h"
 #include "ledger.h"
 #include "live.h"
@@ -29,6 +30,7 @@ typedef struct {
     kap_reader_t *reader;
     kap_budget_t *budget;
     const kap_live_t *live;
+    const kap_clock_t *clock;
     bool no_figures; /* edges and audit are refused */
     /* The member that holds the key now, or NULL. */
     const kap_member_t *(*who)(void *arg, const char *key);

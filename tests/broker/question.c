@@ -70,6 +70,7 @@ question_t question_of(desk_t *d, kap_directory_t *dir, const char *who, const c
     const kap_member_t *member = kap_directory_member(dir, kap_span_str(who));
     cr_assert_not_null(member, "%s", who);
     cr_assert_eq(kap_ask_init(&ask, dir, member, kap_buf_span(&map), &why), KAP_OK, "%s", why);
+    ask.now = d->now;
     cr_assert_eq(kap_txn_begin(d->store, KAP_TXN_READ, &txn), KAP_OK);
     int rc = kap_ask_store(&ask, txn);
     cr_assert_eq(rc, KAP_OK, "%s: %s", words, kap_err_name(rc));

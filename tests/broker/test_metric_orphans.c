@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "meter.h"
+#include "question.h"
 
 static desk_t desk, *d = &desk;
 static meter_t meter, *m = &meter;
@@ -358,6 +359,25 @@ Test(metric_orphans, a_member_has_those_that_it_answers_for)
     m->query.what.scope =
         (kap_scope_t){.kind = KAP_SCOPE_ORGANISATION, .organisation = KAP_SPAN("1234574-3")};
     cr_expect_eq(meter_length(meter_ask(m), "orphans"), 1);
+}
+
+Test(metric_orphans, a_quiet_log_does_not_stop_the_clock)
+{
+    create("r", "a", "b", NULL);
+    d->now += 2 * KAP_HOUR_MS; /* nothing was committed since */
+    const kap_mp_t *answer = question(d, "metric=orphans region=mikkeli");
+    cr_expect_eq(question_number(answer, "n"), 1);
+    cr_expect_eq(question_number(answer, "as_of_time"), d->now - 2 * KAP_HOUR_MS);
+    answer = question(d, "metric=orphans region=mikkeli by=member");
+    cr_expect_eq(question_rows(answer), 1);
+    cr_expect_eq(question_number(question_row(answer, "b"), "values.what.undelivered"), 1);
+    answer = question_as(d, "a", "metric=orphans area=etela-savo by=region").root;
+    cr_expect_null(answer); /* of an area: for those who cover it */
+    answer = question_as(d, "op", "metric=orphans area=etela-savo by=region").root;
+    cr_assert_not_null(answer);
+    cr_expect_eq(question_rows(answer), 1);
+    cr_expect_eq(question_number(question_row(answer, "mikkeli"), "n"), 1);
+    cr_expect_eq(question_number(answer, "values.orphans"), -2); /* which ones is the region's */
 }
 
 Test(metric_orphans, of_area_and_nation_those_of_their_regions)

@@ -66,7 +66,7 @@ typedef struct {
     bool customer_clock, elapsed; /* of the times */
     uint32_t limit;               /* rows in one answer, 0: as many as fit */
     bool now_view;                /* organisations as they are today */
-    int64_t now;                  /* as_of_time of the figures */
+    int64_t now;      /* as_of_time of the figures; of how open ones stand now: the clock */
     kap_span_t after; /* rows behind this one: kap_metric_key_t.sort of the last; empty: all */
 } kap_metric_query_t;
 

@@ -456,6 +456,24 @@ int kap_indicator_unit(int indicator)
     return indicator >= 0 && indicator < KAP_INDICATOR_COUNT ? units[indicator] : -1;
 }
 
+int kap_channel_way(int channel)
+{
+    switch (channel) {
+    case KAP_CHANNEL_EMAIL:
+    case KAP_CHANNEL_VIDEO:
+    case KAP_CHANNEL_WEB:
+        return KAP_WAY_ELECTRONIC;
+    case KAP_CHANNEL_PHONE:
+        return KAP_WAY_PHONE;
+    case KAP_CHANNEL_MEETING:
+    case KAP_CHANNEL_VISIT:
+    case KAP_CHANNEL_EVENT:
+        return KAP_WAY_MEETING;
+    default:
+        return KAP_WAY_OTHER;
+    }
+}
+
 static uint8_t small(uint8_t c)
 {
     return c >= 'A' && c <= 'Z' ? (uint8_t)(c - 'A' + 'a') : c;

@@ -60,6 +60,9 @@ bool kap_evaluation_is_scaled(int question);
  * added up over regions and segments. */
 int kap_indicator_unit(int indicator);
 
+/* The code (list WAY) of a channel of advice; OTHER outside the list. */
+int kap_channel_way(int channel);
+
 /* The code (list PLAN_STATUS) that a status means by its name or a text of any language, capitals
  * of ASCII apart; -1: none. */
 int kap_plan_status(kap_span_t text);

@@ -22,8 +22,13 @@ static void follow_meeting(const kap_judge_t *j, const kap_followed_writer_t *to
 {
     kap_meeting_object_t *m = kap_book_meeting(j->book, kap_event_span(ev, KAP_F_MEETING));
 
-    if (m != NULL && m->o.known)
-        kap_followed_meeting(to, m->o.id, &m->meeting, &m->followed);
+    if (m == NULL || !m->o.known)
+        return;
+    kap_followed_meeting(to, m->o.id, &m->meeting, &m->followed);
+    for (uint32_t i = 0; i < m->meeting.attendee_count; i++) {
+        if (kap_directory_member(j->dir, m->meeting.attendees[i].member) != NULL)
+            number(j->book, m->meeting.attendees[i].member); /* it can be asked for */
+    }
 }
 
 static void follow_action(const kap_judge_t *j, const kap_followed_writer_t *to,

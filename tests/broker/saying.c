@@ -25,26 +25,6 @@ void saying_at(desk_t *d, const char *when)
     d->now = saying_time(when);
 }
 
-/* A list of texts between commas; nothing: an empty one. */
-static void set_list(desk_t *d, kap_field_t field, const char *value)
-{
-    static kap_buf_t lists[8];
-    static size_t next;
-    kap_buf_t *buf = &lists[next++ % 8], items = {0};
-    uint32_t count = 0;
-
-    for (const char *at = value; *at; count++) {
-        size_t size = strcspn(at, ",");
-        kap_mp_put_str(&items, kap_span(at, size));
-        at += size + (at[size] == ',');
-    }
-    kap_buf_reset(buf);
-    kap_mp_put_array(buf, count);
-    kap_buf_append(buf, kap_buf_span(&items));
-    kap_buf_fini(&items);
-    kap_event_builder_set_raw(&d->builder, field, kap_buf_span(buf));
-}
-
 static void set(desk_t *d, kap_field_t field, const char *value)
 {
     const kap_field_row_t *row = kap_field_row(field);
@@ -67,7 +47,7 @@ static void set(desk_t *d, kap_field_t field, const char *value)
         kap_event_builder_set_bool(&d->builder, field, strcmp(value, "yes") == 0);
         break;
     case KAP_TYPE_LIST:
-        set_list(d, field, value);
+        desk_list(d, field, value);
         break;
     default:
         desk_span(d, field, value);
@@ -116,4 +96,49 @@ void say(desk_t *d, const char *who, kap_event_type_t type, const char *fields)
 
     cr_assert_eq(refusal, 0, "%s %s: %s", kap_event_type_name(type), fields,
                  refusal > 0 ? kap_refusal_code((uint16_t)refusal) : "already so");
+}
+
+/* --- answers in words --- */
+
+static void put_node(kap_buf_t *text, const kap_mp_t *node)
+{
+    switch (node->kind) {
+    case KAP_MP_STR:
+        kap_buf_append(text, node->s);
+        break;
+    case KAP_MP_INT:
+        kap_buf_printf(text, "%lld", (long long)node->i);
+        break;
+    case KAP_MP_BOOL:
+        kap_buf_str(text, node->b ? "yes" : "no");
+        break;
+    case KAP_MP_MAP: /* a rate or a mean: its two numbers */
+        put_node(text, kap_mp_value(node, 0));
+        kap_buf_str(text, "/");
+        put_node(text, kap_mp_value(node, 1));
+        break;
+    default:
+        kap_buf_str(text, "-");
+        break;
+    }
+}
+
+const char *saying_told(desk_t *d, const kap_mp_t *values, const char *list)
+{
+    const kap_mp_t *items = kap_mp_get(values, list);
+    kap_buf_t text = {0};
+
+    cr_assert(items != NULL && items->kind == KAP_MP_ARRAY, "no %s", list);
+    for (uint32_t i = 0; i < items->count; i++) {
+        const kap_mp_t *item = kap_mp_item(items, i);
+        for (uint32_t k = 0; k < item->count; k++) {
+            kap_buf_printf(&text, "%s%.*s ", k > 0 ? " " : "",
+                           KAP_SPAN_ARGS(kap_mp_key(item, k)->s));
+            put_node(&text, kap_mp_value(item, k));
+        }
+        kap_buf_str(&text, "\n");
+    }
+    const char *kept = kap_arena_str(d->arena, kap_buf_span(&text));
+    kap_buf_fini(&text);
+    return kept;
 }

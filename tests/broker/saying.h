@@ -5,6 +5,7 @@
 #define SAYING_H
 
 #include "desk.h"
+#include "mp.h"
 
 /* Midday in Helsinki of "2026-02-03", or the very time of "2026-02-03 09:00". */
 int64_t saying_time(const char *when);
@@ -17,5 +18,9 @@ void saying_add(desk_t *d, const char *who, kap_event_type_t type, const char *f
 
 /* The same, and sends it: it must be accepted. */
 void say(desk_t *d, const char *who, kap_event_type_t type, const char *fields);
+
+/* A list of an answer's values, a line an item: "kind steering_group held 3 adherence 2/3". Lives
+ * in the desk's arena. */
+const char *saying_told(desk_t *d, const kap_mp_t *values, const char *list);
 
 #endif

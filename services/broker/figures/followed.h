@@ -210,6 +210,9 @@ typedef int (*kap_followed_referral_fn)(void *arg, const kap_referral_row_t *ref
 int kap_followed_forums(kap_txn_t *txn, uint32_t region, kap_followed_forum_fn fn, void *arg);
 int kap_followed_meetings(kap_txn_t *txn, const kap_followed_range_t *range,
                           kap_followed_meeting_fn fn, void *arg);
+/* The days of the first and the last of its meetings in the range; KAP_E_NOTFOUND: none. */
+int kap_followed_meeting_days(kap_txn_t *txn, const kap_followed_range_t *range, int64_t *first_ms,
+                              int64_t *last_ms);
 int kap_followed_actions(kap_txn_t *txn, uint32_t region, kap_span_t meeting,
                          kap_followed_action_fn fn, void *arg);
 int kap_followed_referrals(kap_txn_t *txn, uint32_t region, kap_span_t meeting,

@@ -583,6 +583,41 @@ int kap_followed_meetings(kap_txn_t *txn, const kap_followed_range_t *range,
                       tell_meeting, &o);
 }
 
+/* The time in the key where the cursor stands, if that is a meeting of the region. */
+static int meeting_day(kap_cursor_t *cursor, const kap_key_t *front, int64_t *at)
+{
+    kap_span_t key = kap_cursor_key(cursor);
+
+    if (!kap_span_starts(key, kap_span(front->bytes, 5)) || key.size < 5 + 8)
+        return KAP_E_NOTFOUND;
+    *at = key_time(kap_span_sub(key, 5, 8));
+    return KAP_OK;
+}
+
+int kap_followed_meeting_days(kap_txn_t *txn, const kap_followed_range_t *range, int64_t *first_ms,
+                              int64_t *last_ms)
+{
+    kap_key_t from, to;
+    kap_cursor_t *cursor;
+    int rc = kap_cursor_open(txn, KAP_ROWS_FOLLOWED, &cursor);
+
+    if (rc != KAP_OK)
+        return rc;
+    kap_fkey_begin(&from, range->region, KAP_FOLLOWED_MEETING);
+    to = from;
+    kap_fkey_time(&from, range->from_ms);
+    kap_fkey_time(&to, range->to_ms);
+    rc = kap_cursor_seek_ge(cursor, kap_key_span(&from));
+    if (rc == KAP_OK)
+        rc = meeting_day(cursor, &from, first_ms);
+    if (rc == KAP_OK)
+        rc = kap_cursor_seek_le(cursor, kap_key_span(&to)); /* no id is empty: below `to` */
+    if (rc == KAP_OK)
+        rc = meeting_day(cursor, &from, last_ms);
+    kap_cursor_close(&cursor);
+    return rc == KAP_OK && *first_ms > *last_ms ? KAP_E_NOTFOUND : rc;
+}
+
 static int tell_action(void *arg, kap_span_t rest, kap_span_t value)
 {
     const objects_t *o = arg;

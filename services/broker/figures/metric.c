@@ -6,6 +6,7 @@
 
 #include "codes.h"
 #include "err.h"
+#include "metric_own.h"
 #include "mp.h"
 #include "rows.h"
 
@@ -444,6 +445,12 @@ static bool is_its_own(kap_metric_t metric)
            metric == KAP_METRIC_FOLLOW_UP;
 }
 
+/* Those that are told from the index of what is followed, whatever was handed over. */
+static bool is_indexed(kap_metric_t metric)
+{
+    return metric == KAP_METRIC_MEETINGS || metric == KAP_METRIC_FOLLOW_UP;
+}
+
 static int number_row(const rows_t *r, kap_metric_key_t *row, bool *any)
 {
     kap_metric_query_t narrow;
@@ -637,7 +644,8 @@ static int add_members(rows_t *r)
 
     if (rc == KAP_OK &&
         (r->query->metric == KAP_METRIC_DATA_QUALITY || is_its_own(r->query->metric)))
-        rc = kap_sum_regions(r->at->summer, scope, see_actors, &m);
+        rc = is_indexed(r->query->metric) ? kap_own_regions(r->at, scope, see_actors, &m)
+                                          : kap_sum_regions(r->at->summer, scope, see_actors, &m);
     if (m.count > 0)
         qsort(m.seen, m.count, sizeof *m.seen, by_number);
     for (size_t i = 0; rc == KAP_OK && i < m.count; i++) {
@@ -698,7 +706,9 @@ static int add_months(rows_t *r)
 {
     const kap_window_t *all = &r->query->what.window;
     int32_t first, last;
-    int rc = kap_sum_months(r->at->summer, &r->query->what, &first, &last);
+    int rc = is_indexed(r->query->metric)
+                 ? kap_own_months(r->at, r->query, &first, &last)
+                 : kap_sum_months(r->at->summer, &r->query->what, &first, &last);
 
     if (rc != KAP_OK || first > last)
         return rc;
@@ -720,11 +730,26 @@ static int add_months(rows_t *r)
     return rc;
 }
 
+/* Rows of what is told from the index. */
+static int gather_indexed(rows_t *r)
+{
+    int rc = KAP_OK;
+
+    if (r->query->by == KAP_BY_REGION)
+        return kap_own_regions(r->at, &r->query->what.scope, add_region, r);
+    for (uint16_t value = 0; rc == KAP_OK && value <= KAP_SEGMENT_COUNT; value++)
+        rc = add_value(r, value);
+    return rc;
+}
+
 static int gather(rows_t *r)
 {
     const kap_sum_query_t *what = &r->query->what;
     kap_summer_t *summer = r->at->summer;
 
+    if (is_indexed(r->query->metric) &&
+        (r->query->by == KAP_BY_REGION || r->query->by == KAP_BY_SEGMENT))
+        return gather_indexed(r);
     switch (r->query->by) {
     case KAP_BY_EDGE:
         return kap_sum_edges(summer, &what->scope, add_edge, r);

@@ -116,12 +116,19 @@ static void put_scope(kap_cli_t *cli, const kap_mp_t *scope, kap_buf_t *out)
 void kap_metricview_title(kap_cli_t *cli, const kap_mp_t *answer, kap_buf_t *out)
 {
     char first[32], last[32];
+    const kap_mp_t *where = kap_mp_get(answer, "where");
     size_t at = out->size;
     kap_metricview_days(answer, first, last);
     kap_buf_append(out, kap_metricview_name(cli, kap_mp_get_str(answer, "metric")));
     if (out->size > at && out->data[at] >= 'a' && out->data[at] <= 'z')
         out->data[at] = (uint8_t)(out->data[at] - 'a' + 'A');
     put_scope(cli, kap_mp_get(answer, "scope"), out);
+    for (uint32_t i = 0; where && i < where->count; i++) {
+        char text[KAP_SHOWN_BYTES];
+        kap_span_t key = kap_mp_key(where, i)->s, word = kap_shown_key(cli, key);
+        kap_shown_value(cli, key, kap_mp_value(where, i), text);
+        kap_buf_printf(out, ", %.*s: %s", KAP_SPAN_ARGS(word), text);
+    }
     if (first[0] || last[0])
         kap_buf_printf(out, ", %s – %s", first, last);
 }
@@ -190,6 +197,8 @@ static void print_value(view_t *view, int indent, kap_span_t key, const kap_mp_t
         char text[KAP_SHOWN_BYTES];
         kap_measure_text(view->cli, key, value, view->elapsed, text);
         kap_buf_printf(&line, "%s (n %lld)", text, (long long)kap_mp_get_int(value, "n", 0));
+    } else if (value && value->kind == KAP_MP_NIL) {
+        kap_buf_str(&line, kap_mp_get(view->answer, "hidden_below") ? view->hidden : "-");
     } else if (form != KAP_MEASURE_LIST && form != KAP_MEASURE_NONE) {
         char text[KAP_SHOWN_BYTES];
         kap_measure_text(view->cli, key, value, view->elapsed, text);
@@ -313,18 +322,38 @@ static const kap_mp_t *cell_value(const column_t *column, const kap_mp_t *row)
     return part[0] ? kap_mp_get(value, part) : value;
 }
 
+/* Who or what a row is about: by the directory, else as the answer calls it. */
+static void key_text(view_t *view, const column_t *column, const kap_mp_t *row,
+                     const kap_mp_t *value, char out[KAP_SHOWN_BYTES])
+{
+    const kap_mp_t *name = kap_mp_get(row, "name");
+    kap_span_t id = value && value->kind == KAP_MP_STR ? value->s : kap_span_str("");
+    if (column->item >= 0)
+        name = kap_mp_item(name, (uint32_t)column->item);
+    bool member = column->item >= 0 || kap_span_eq_str(column->key, "member");
+    kap_span_t known = member ? kap_cli_member_name(view->cli, id) : id;
+    if (member && kap_span_eq(known, id) && name && name->kind == KAP_MP_STR)
+        known = name->s;
+    if (member || kap_span_eq_str(column->key, "month"))
+        snprintf(out, KAP_SHOWN_BYTES, "%.*s", KAP_SPAN_ARGS(known));
+    else
+        kap_shown_value(view->cli, column->key, value, out);
+    if (kap_span_eq_str(column->key, "region"))
+        snprintf(out, KAP_SHOWN_BYTES, "%s", region_name(view->cli, id, ""));
+    if (!*out)
+        snprintf(out, KAP_SHOWN_BYTES, "%.*s", KAP_SPAN_ARGS(id));
+}
+
 static void cell_text(view_t *view, const column_t *column, const kap_mp_t *row,
                       char out[KAP_SHOWN_BYTES])
 {
     const kap_mp_t *value = cell_value(column, row);
-    kap_span_t key = !kap_span_empty(column->part) ? column->part
-                     : column->item >= 0           ? kap_span_str("from")
-                                                   : column->key;
-    if (!column->of_key && kap_mp_get_bool(row, "hidden", false))
+    kap_span_t key = !kap_span_empty(column->part) ? column->part : column->key;
+    bool too_small = value && value->kind == KAP_MP_NIL && kap_mp_get(view->answer, "hidden_below");
+    if (column->of_key)
+        key_text(view, column, row, value, out);
+    else if (kap_mp_get_bool(row, "hidden", false) || (too_small && kap_span_empty(column->part)))
         snprintf(out, KAP_SHOWN_BYTES, "%s", view->hidden);
-    else if (column->of_key && kap_span_eq_str(column->key, "month"))
-        snprintf(out, KAP_SHOWN_BYTES, "%.*s",
-                 KAP_SPAN_ARGS(value && value->kind == KAP_MP_STR ? value->s : kap_span_str("")));
     else
         kap_measure_text(view->cli, key, value, view->elapsed, out);
 }
@@ -564,6 +593,23 @@ static bool is_measured(const kap_mp_t *row, const char *key)
     return form >= KAP_MEASURE_COUNT && form <= KAP_MEASURE_TIME;
 }
 
+/* Rows leave out what they do not say: a column for every key that any of them has. */
+static void add_keys_of(kap_cli_t *cli, const kap_mp_t *row, const kap_mp_t *from,
+                        kap_shown_column_t columns[LIST_COLUMNS + 1])
+{
+    for (uint32_t i = 0; i < row->count; i++) {
+        kap_span_t key = kap_mp_key(row, i)->s;
+        int at = 0;
+        while (at < LIST_COLUMNS && columns[at].key && !kap_span_eq_str(key, columns[at].key))
+            at++;
+        if (at == LIST_COLUMNS || columns[at].key)
+            continue;
+        columns[at].key = kap_arena_str(cli->arena, key);
+        columns[at].right = is_measured(from, columns[at].key);
+        columns[at].tail = kap_span_eq_str(key, "referral");
+    }
+}
+
 int kap_metricview_list(kap_cli_t *cli, const kap_mp_t *list, bool with_region)
 {
     kap_shown_column_t columns[LIST_COLUMNS + 1] = {{0}};
@@ -579,13 +625,9 @@ int kap_metricview_list(kap_cli_t *cli, const kap_mp_t *list, bool with_region)
         }
         kap_shown_add(&rows, &row);
     }
-    const kap_mp_t all = kap_shown_array(&rows), *first = kap_mp_item(&all, 0);
-    for (uint32_t i = 0; first && i < first->count && i < LIST_COLUMNS; i++) {
-        kap_span_t key = kap_mp_key(first, i)->s;
-        columns[i].key = kap_arena_str(cli->arena, key);
-        columns[i].right = is_measured(kap_mp_item(list, 0), columns[i].key);
-        columns[i].tail = kap_span_eq_str(key, "referral");
-    }
+    const kap_mp_t all = kap_shown_array(&rows);
+    for (uint32_t i = 0; i < all.count; i++)
+        add_keys_of(cli, kap_mp_item(&all, i), kap_mp_item(list, i), columns);
     return kap_shown_rows(cli, "list", &all, columns);
 }
 

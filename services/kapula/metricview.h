@@ -15,7 +15,7 @@ void kap_metricview_title(kap_cli_t *cli, const kap_mp_t *answer, kap_buf_t *out
 /* The name of a metric in the user's language; the name itself when it is not known here. */
 kap_span_t kap_metricview_name(const kap_cli_t *cli, kap_span_t metric);
 
-/* A list of maps as a table or as CSV, its columns the keys of the first. For people names stand
+/* A list of maps as a table or as CSV, its columns their keys. For people names stand
  * instead of ids, and the region only where asked for. */
 int kap_metricview_list(kap_cli_t *cli, const kap_mp_t *list, bool with_region);
 

@@ -77,6 +77,8 @@ const char *kap_report_rate(kap_report_t *report, const kap_mp_t *rate);
 const char *kap_report_time(kap_report_t *report, const kap_mp_t *time, const char *part,
                             bool words);
 const char *kap_report_count(kap_report_t *report, int64_t count);
+/* The count under a key; "1–4" when the answer has nil there: too small to be told. */
+const char *kap_report_number(kap_report_t *report, const kap_mp_t *map, const char *key);
 const char *kap_report_member(kap_report_t *report, kap_span_t id);
 const char *kap_report_region(kap_report_t *report);
 const char *kap_report_edge(kap_report_t *report, kap_span_t from, kap_span_t to);

@@ -51,8 +51,8 @@ static void tile_time(kap_report_t *report, kap_say_t label, const char *metric)
         return;
     const char *before = previous(report, kap_report_time(report, then, "p50_ms", false));
     snprintf(detail, sizeof detail, "90 %%: %s · n %s%s%s",
-             kap_report_time(report, now, "p90_ms", false),
-             kap_report_count(report, kap_mp_get_int(now, "n", 0)), *before ? " · " : "", before);
+             kap_report_time(report, now, "p90_ms", false), kap_report_number(report, now, "n"),
+             *before ? " · " : "", before);
     kap_page_tile(&report->page, kap_report_say(report, label, NULL),
                   kap_report_time(report, now, "p50_ms", false), detail, KAP_PAGE_PLAIN);
 }
@@ -64,13 +64,12 @@ static void tile_transfers(kap_report_t *report)
     char detail[4 * KAP_MEASURE_BYTES];
     if (!now)
         return;
-    snprintf(detail, sizeof detail, "%s%s%s",
-             kap_report_say(report, KAP_SAY_PENDING,
-                            kap_report_count(report, kap_mp_get_int(now, "pending", 0)), NULL),
-             then ? " · " : "",
-             then ? previous(report, kap_report_count(report, kap_mp_get_int(then, "n", 0))) : "");
+    snprintf(
+        detail, sizeof detail, "%s%s%s",
+        kap_report_say(report, KAP_SAY_PENDING, kap_report_number(report, now, "pending"), NULL),
+        then ? " · " : "", then ? previous(report, kap_report_number(report, then, "n")) : "");
     kap_page_tile(&report->page, kap_report_say(report, KAP_SAY_TRANSFERS, NULL),
-                  kap_report_count(report, kap_mp_get_int(now, "n", 0)), detail, KAP_PAGE_PLAIN);
+                  kap_report_number(report, now, "n"), detail, KAP_PAGE_PLAIN);
 }
 
 static void put_tiles(kap_report_t *report)
@@ -100,10 +99,11 @@ static void put_beside(kap_report_t *report)
         return;
     kap_page_say(&report->page, KAP_PAGE_TEXT,
                  kap_report_say(report, KAP_SAY_BESIDE,
-                                kap_report_count(report, count_of(matrix, "guidance")),
-                                kap_report_count(report, count_of(matrix, "leads")),
-                                kap_report_count(report, count_of(matrix, "reported")),
-                                kap_report_count(report, count_of(matrix, "internal")), NULL));
+                                kap_report_number(report, kap_mp_get(matrix, "values"), "guidance"),
+                                kap_report_number(report, kap_mp_get(matrix, "values"), "leads"),
+                                kap_report_number(report, kap_mp_get(matrix, "values"), "reported"),
+                                kap_report_number(report, kap_mp_get(matrix, "values"), "internal"),
+                                NULL));
     if (undelivered > 0)
         kap_page_say(&report->page, KAP_PAGE_TEXT,
                      kap_report_say(report, KAP_SAY_UNDELIVERED,
@@ -253,7 +253,7 @@ static void put_edges(kap_report_t *report)
         const kap_page_cell_t cells[] = {
             {.text = kap_report_member(report, from), .share = -1},
             {.text = kap_report_member(report, to), .share = -1},
-            {.text = kap_report_count(report, kap_mp_get_int(row, "n", 0)), .share = -1},
+            {.text = kap_report_number(report, row, "n"), .share = -1},
             {.text = kap_report_rate(report, rate), .share = percent < 0 ? -1 : percent / 100},
             {.text = kap_report_time(report, time, "p50_ms", false), .share = -1},
             {.text = kap_report_time(report, time, "p90_ms", false), .share = -1},
@@ -339,10 +339,8 @@ void kap_report_members(kap_report_t *report)
         double percent = kap_measure_percent(rate);
         const kap_page_cell_t cells[] = {
             {.text = kap_report_member(report, id), .share = -1},
-            {.text =
-                 kap_report_count(report, kap_mp_get_int(kap_report_row(sent, id, none), "n", 0)),
-             .share = -1},
-            {.text = kap_report_count(report, kap_mp_get_int(row, "n", 0)), .share = -1},
+            {.text = kap_report_number(report, kap_report_row(sent, id, none), "n"), .share = -1},
+            {.text = kap_report_number(report, row, "n"), .share = -1},
             {.text = kap_report_rate(report, rate), .share = percent < 0 ? -1 : percent / 100},
             {.text = kap_report_time(report, time, "p50_ms", false), .share = -1},
             {.text = quality_of(report, kap_report_row(quality, id, none)),

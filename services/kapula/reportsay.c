@@ -88,6 +88,16 @@ const char *kap_report_count(kap_report_t *report, int64_t count)
     return kept(report, kap_span_str(text));
 }
 
+const char *kap_report_number(kap_report_t *report, const kap_mp_t *map, const char *key)
+{
+    char text[KAP_MEASURE_BYTES];
+    const kap_mp_t *value = kap_mp_get(map, key);
+    if (!value || value->kind != KAP_MP_NIL)
+        return kap_report_count(report, kap_mp_get_int(map, key, 0));
+    snprintf(text, sizeof text, "1–%d", report->k - 1);
+    return kept(report, kap_span_str(text));
+}
+
 const char *kap_report_member(kap_report_t *report, kap_span_t id)
 {
     return kept(report, kap_cli_member_name(report->cli, id));

@@ -239,9 +239,7 @@ void kap_report_quality(kap_report_t *report)
                 : kap_report_member(report, kap_mp_get_str(kap_mp_get(row, "key"), "member"));
         for (int k = 0; k < 5; k++)
             cells[k + 1] = (kap_page_cell_t){
-                .text =
-                    kap_report_count(report, kap_mp_get_int(kap_mp_get(row, "values"), keys[k], 0)),
-                .share = -1};
+                .text = kap_report_number(report, kap_mp_get(row, "values"), keys[k]), .share = -1};
         kap_page_row(&report->page, cells);
     }
     kap_page_say(&report->page, KAP_PAGE_NOTE, kap_report_say(report, KAP_SAY_Q_NOTE, NULL));

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "metric.h"
 #include "question.h"
 
 static desk_t desk, *d = &desk;
@@ -737,4 +738,94 @@ Test(metric, refuses_with_what_would_be_right)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         cr_expect_str_eq(question_refused(d, cases[i].words), cases[i].sentence, "%s: %s",
                          cases[i].words, question_refused(d, cases[i].words));
+}
+
+/* --- the whole table --- */
+
+/* What metrics.def promises of every answer of kind cohort. */
+static const struct {
+    const char *metric, *value, *first, *last; /* first and last key of its map; NULL: a number */
+} promised[] = {
+#define KAP_METRIC(NAME, wire, side, kinds, by, unit, definition, source, fi, sv, en)
+#define KAP_METRIC_COUNT(METRIC, wire, figures, meaning) {#METRIC, wire, NULL, NULL},
+#define KAP_METRIC_RATE(METRIC, wire, num, den, meaning) {#METRIC, wire, "num", "den"},
+#define KAP_METRIC_MEAN(METRIC, wire, sum, n, meaning)   {#METRIC, wire, "sum", "n"},
+#define KAP_METRIC_TIME(METRIC, wire, time, meaning)     {#METRIC, wire, "n", "exact"},
+#define KAP_METRIC_OTHER(METRIC, wire, shape, meaning)
+#include "metrics.def"
+#undef KAP_METRIC
+#undef KAP_METRIC_COUNT
+#undef KAP_METRIC_RATE
+#undef KAP_METRIC_MEAN
+#undef KAP_METRIC_TIME
+#undef KAP_METRIC_OTHER
+};
+
+/* TIME_TO_ACCEPT and time-to-accept. */
+static bool is_named(const char *name, const char *wire)
+{
+    for (; *name != '\0' && *wire != '\0'; name++, wire++) {
+        if (*name != (*wire == '-' ? '_' : *wire - 'a' + 'A'))
+            return false;
+    }
+    return *name == *wire;
+}
+
+static void has_what_was_promised(const kap_mp_t *map, const char *wire)
+{
+    const kap_mp_t *values = kap_mp_get(map, "values");
+
+    for (size_t i = 0; i < sizeof promised / sizeof promised[0]; i++) {
+        if (!is_named(promised[i].metric, wire))
+            continue;
+        const kap_mp_t *value = kap_mp_get(values, promised[i].value);
+        cr_assert_not_null(value, "%s has no %s", wire, promised[i].value);
+        if (promised[i].first == NULL) {
+            cr_expect_eq(value->kind, KAP_MP_INT, "%s", promised[i].value);
+        } else {
+            cr_expect_not_null(kap_mp_get(value, promised[i].first), "%s", promised[i].value);
+            cr_expect_not_null(kap_mp_get(value, promised[i].last), "%s", promised[i].value);
+        }
+    }
+}
+
+/* Parts of a whole that each transfer is in exactly one of. */
+static bool is_a_partition(kap_metric_by_t by)
+{
+    return by >= KAP_BY_REGION || by == KAP_BY_EDGE;
+}
+
+Test(metric, every_metric_is_answered_by_everything_it_may_be_broken_down_by)
+{
+    static const char *const scopes[] = {"region=mikkeli", "member=b", "organisation=1234574-3",
+                                         "area=etela-savo", "nation=true"};
+    char words[160];
+
+    play_five();
+    play_values();
+    create("p1", "p1", "f", "g", "pieksamaki", NULL);
+    for (int metric = 0; metric < KAP_METRIC_TOTAL; metric++) {
+        const kap_metric_row_t *row = kap_metric_row((kap_metric_t)metric);
+        for (size_t s = 0; s < sizeof scopes / sizeof scopes[0]; s++) {
+            for (unsigned by = KAP_BY_NOTHING; by < KAP_BY_COUNT; by++) {
+                bool regions = by == KAP_BY_REGION && (s == 0 || s == 2);
+                bool members = by == KAP_BY_MEMBER && s == 1;
+                if ((by != KAP_BY_NOTHING && !(row->by >> by & 1)) || regions || members)
+                    continue;
+                snprintf(words, sizeof words, "metric=%s %s by=%s", row->wire, scopes[s],
+                         kap_metric_by_name((kap_metric_by_t)by));
+                question_t answer = question_as(d, s > 2 ? "op" : "b", words);
+                cr_assert_eq(answer.refusal, 0, "%s: %s", words, answer.why);
+                uint32_t rows = question_rows(answer.root);
+                int64_t sum = 0;
+                for (uint32_t i = 0; i < rows; i++)
+                    sum += question_number(kap_mp_item(kap_mp_get(answer.root, "rows"), i), "n");
+                if (row->side != KAP_SIDE_CASES && is_a_partition((kap_metric_by_t)by) && s == 0)
+                    cr_expect_eq(sum, question_number(answer.root, "n"), "%s: %lld", words,
+                                 (long long)sum);
+                if (row->kinds & KAP_KIND_OF_COHORT)
+                    has_what_was_promised(answer.root, row->wire);
+            }
+        }
+    }
 }

@@ -92,6 +92,19 @@ void *kap_arena_calloc(kap_arena_t *arena, size_t count, size_t size)
     return at;
 }
 
+/* A list of a power of two is full. */
+void *kap_arena_more(kap_arena_t *arena, void *items, size_t count, size_t size)
+{
+    if ((count & (count - 1)) != 0)
+        return items;
+    if (count > SIZE_MAX / 2 / size)
+        return NULL;
+    void *grown = kap_arena_alloc(arena, (count == 0 ? 1 : 2 * count) * size);
+    if (grown && count > 0)
+        memcpy(grown, items, count * size);
+    return grown;
+}
+
 kap_span_t kap_arena_dup(kap_arena_t *arena, kap_span_t span)
 {
     void *at = kap_arena_alloc(arena, span.size);

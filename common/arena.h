@@ -22,6 +22,10 @@ void *kap_arena_alloc(kap_arena_t *arena, size_t size);
 /* The same, zeroed: count elements of size bytes; NULL also when the product overflows. */
 void *kap_arena_calloc(kap_arena_t *arena, size_t count, size_t size);
 
+/* Room for one item more behind `count` of `size` bytes in a list that began as NULL and grows by
+ * this alone: the list, where it stands now. NULL when out of memory. */
+void *kap_arena_more(kap_arena_t *arena, void *items, size_t count, size_t size);
+
 /* A copy of the bytes; a span with data NULL when out of memory (an empty one has a pointer). */
 kap_span_t kap_arena_dup(kap_arena_t *arena, kap_span_t span);
 

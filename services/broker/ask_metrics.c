@@ -9,6 +9,7 @@
 #include "hide.h"
 #include "metric_ask.h"
 #include "metric_tell.h"
+#include "now.h"
 
 enum {
     EMBARGO_DAYS = 14, /* others see a period so long after its end */
@@ -18,6 +19,7 @@ enum {
 /* A question while it is answered. */
 typedef struct {
     kap_ask_t *ask;
+    kap_txn_t *txn;
     kap_metric_query_t query;
     kap_metric_rows_t rows;
     kap_metric_show_t show;
@@ -62,10 +64,25 @@ static bool is_own(const metrics_t *m, const kap_scope_t *scope)
                : scope->kind == KAP_SCOPE_MEMBER && kap_span_eq(scope->member, self);
 }
 
+/* The region whose readers have the figures: itself, or what followed it when it is gone. */
+static kap_span_t read_as(const metrics_t *m, kap_span_t region)
+{
+    kap_succession_row_t row;
+    kap_span_t rest, where;
+
+    while (kap_directory_region(m->ask->dir, region) == NULL &&
+           kap_rows_succession(m->txn, KAP_SUCCEEDED_REGION, region, &row) == KAP_OK) {
+        rest = row.heirs;
+        if (!kap_heir_next(&rest, &where, &region))
+            break;
+    }
+    return region;
+}
+
 /* Roles that have the totals of a region because they have those of its area or the nation. */
 static bool sees_totals(const metrics_t *m, kap_span_t id)
 {
-    const kap_region_t *region = kap_directory_region(m->ask->dir, id);
+    const kap_region_t *region = kap_directory_region(m->ask->dir, read_as(m, id));
 
     return region != NULL && region->area.size > 0 &&
            kap_may_see_area(m->ask->who, region->area) == KAP_SEE_FULL;
@@ -80,7 +97,7 @@ static kap_see_t see_members(const metrics_t *m, const kap_scope_t *scope)
     if (is_own(m, scope))
         return KAP_SEE_FULL;
     if (scope->region.size > 0)
-        see = kap_may_see(dir, m->ask->who, scope->region, scope->utc);
+        see = kap_may_see(dir, m->ask->who, read_as(m, scope->region), scope->utc);
     else if (scope->kind == KAP_SCOPE_ORGANISATION)
         see = kap_may_see_organisation(dir, m->ask->who, scope->organisation);
     else if (scope->kind == KAP_SCOPE_MEMBER)
@@ -96,14 +113,15 @@ static kap_see_t see_members(const metrics_t *m, const kap_scope_t *scope)
 static void look(metrics_t *m)
 {
     const kap_scope_t *scope = &m->query.what.scope;
-    const kap_region_t *region = kap_directory_region(m->ask->dir, scope->region);
+    kap_span_t read = read_as(m, scope->region);
+    const kap_region_t *region = kap_directory_region(m->ask->dir, read);
     const kap_window_t *w = &m->query.what.window;
     kap_window_t month;
 
     if (is_deep(scope->kind)) {
         m->see = see_members(m, scope);
     } else if (scope->kind == KAP_SCOPE_REGION) {
-        m->see = kap_may_see(m->ask->dir, m->ask->who, scope->region, scope->utc);
+        m->see = kap_may_see(m->ask->dir, m->ask->who, read, scope->utc);
         m->wide = m->see == KAP_SEE_FULL || sees_totals(m, scope->region);
     } else {
         m->see = KAP_SEE_TOTALS; /* of members: as each region says */
@@ -180,7 +198,7 @@ static kap_see_t see_row(const metrics_t *m, const kap_metric_key_t *row)
         return m->wide ? KAP_SEE_FULL : KAP_SEE_EDGES;
     if (is_deep(m->query.what.scope.kind) && m->query.what.scope.region.size == 0)
         return m->see;
-    return kap_may_see(m->ask->dir, m->ask->who, row->scope.region, row->scope.utc);
+    return kap_may_see(m->ask->dir, m->ask->who, read_as(m, row->scope.region), row->scope.utc);
 }
 
 /* A cell for the table of what is small. What counts beside transfers is small where none are. */
@@ -290,8 +308,11 @@ static int answer(metrics_t *m, kap_txn_t *txn)
 {
     kap_metric_at_t at = {
         .txn = txn, .dir = m->ask->dir, .arena = m->ask->arena, .seen = m->ask->seen};
+    bool cases = kap_metric_has_cases(m->query.metric);
     int rc = kap_summer_new(txn, at.arena, at.dir, &at.summer);
 
+    if (rc == KAP_OK && m->query.now_view)
+        rc = kap_now_view(at.summer, m->query.now, cases ? &m->query.what.window : NULL);
     if (rc == KAP_OK)
         rc = kap_metric_rows(&at, &m->query, &m->rows);
     if (rc == KAP_OK)
@@ -315,7 +336,7 @@ static void look_at_the_clock(metrics_t *m)
 
 int kap_ask_metrics(kap_ask_t *ask, kap_txn_t *txn)
 {
-    metrics_t m = {.ask = ask};
+    metrics_t m = {.ask = ask, .txn = txn};
     int rc = kap_metric_ask(txn, ask->dir, ask->arena, ask->query.root, &m.query, &m.why);
 
     if (rc == KAP_E_INVALID || rc == KAP_E_NOTFOUND) {

@@ -195,15 +195,22 @@ static int read_scope(reader_t *r)
     return edge ? read_edge(r) : KAP_OK;
 }
 
-static bool is_area(const reader_t *r, kap_span_t id)
+/* Of the directory; one that is gone keeps its name, by its figures or by who followed it. */
+static int is_region(const reader_t *r, const kap_scope_t *scope, bool *is)
 {
-    if (kap_area_find(id) >= 0)
-        return true;
-    for (uint32_t i = 0; i < kap_directory_region_count(r->dir); i++) {
-        if (kap_span_eq(kap_directory_region_at(r->dir, i)->area, id))
-            return true;
-    }
-    return false;
+    bool counted = scope->region_number != 0 && kap_region_find(scope->region) >= 0;
+
+    *is = counted || kap_directory_region(r->dir, scope->region) != NULL;
+    return *is ? KAP_OK
+               : kap_rows_is_in_succession(r->txn, KAP_SUCCEEDED_REGION, scope->region, is);
+}
+
+static int is_area(const reader_t *r, kap_span_t id, bool *is)
+{
+    *is = kap_area_find(id) >= 0;
+    for (uint32_t i = 0; !*is && i < kap_directory_region_count(r->dir); i++)
+        *is = kap_span_eq(kap_directory_region_at(r->dir, i)->area, id);
+    return *is ? KAP_OK : kap_rows_is_in_succession(r->txn, KAP_SUCCEEDED_AREA, id, is);
 }
 
 static bool is_organisation(const reader_t *r, kap_span_t id)
@@ -231,18 +238,28 @@ static int find_member(reader_t *r, kap_span_t id, uint32_t number)
                : refuse_name(r, "member", id);
 }
 
+static int find_place(reader_t *r)
+{
+    kap_scope_t *scope = &r->q->what.scope;
+    bool is = true;
+    int rc = kap_scope_find(r->txn, scope);
+
+    if (rc == KAP_OK && scope->region.size > 0 && !scope->utc)
+        rc = is_region(r, scope, &is);
+    if (rc == KAP_OK && !is)
+        return refuse_name(r, "region or archive", scope->region);
+    if (rc == KAP_OK && scope->kind == KAP_SCOPE_AREA)
+        rc = is_area(r, scope->area, &is);
+    return rc == KAP_OK && !is ? refuse_name(r, "area", scope->area) : rc;
+}
+
 static int find_scope(reader_t *r)
 {
     kap_scope_t *scope = &r->q->what.scope;
-    int rc = kap_scope_find(r->txn, scope);
+    int rc = find_place(r);
 
     if (rc != KAP_OK)
         return rc;
-    if (scope->region.size > 0 && !scope->utc &&
-        kap_directory_region(r->dir, scope->region) == NULL)
-        return refuse_name(r, "region or archive", scope->region);
-    if (scope->kind == KAP_SCOPE_AREA && !is_area(r, scope->area))
-        return refuse_name(r, "area", scope->area);
     if (scope->kind == KAP_SCOPE_ORGANISATION && !is_organisation(r, scope->organisation))
         return refuse_name(r, "organisation", scope->organisation);
     if (scope->kind == KAP_SCOPE_MEMBER)
@@ -522,12 +539,32 @@ static int read_clocks(reader_t *r)
     return rc != KAP_OK ? rc : read_word(r, "view", "then", "now", &r->q->now_view);
 }
 
+/* What can be told of organisations as they are today. */
+static int check_view(reader_t *r)
+{
+    const kap_metric_query_t *q = r->q;
+    bool cohort = q->kind == KAP_KIND_OF_COHORT || q->kind == KAP_KIND_OF_NOW;
+
+    if (!q->now_view)
+        return KAP_OK;
+    if (q->what.scope.utc)
+        return refuse(r, KAP_E_INVALID, "an archive has no view now; leave view out");
+    if (q->metric == KAP_METRIC_MEETINGS || q->metric == KAP_METRIC_FOLLOW_UP)
+        return refuse(r, KAP_E_INVALID, "%s has no view now; leave view out",
+                      kap_metric_row(q->metric)->wire);
+    if (!cohort && !kap_window_is_months(&q->what.window))
+        return refuse(r, KAP_E_INVALID,
+                      "flows and stocks in view now are counted by months: let from and to be "
+                      "firsts of a month");
+    return KAP_OK;
+}
+
 int kap_metric_ask(kap_txn_t *txn, const kap_directory_t *dir, kap_arena_t *arena,
                    const kap_mp_t *root, kap_metric_query_t *out, const char **why)
 {
-    static int (*const steps[])(reader_t *) = {read_metric, read_scope,    find_scope,
-                                               read_window, read_clocks,   read_by,
-                                               read_where,  check_periods, read_page};
+    static int (*const steps[])(reader_t *) = {read_metric,   read_scope, find_scope, read_window,
+                                               read_clocks,   read_by,    check_view, read_where,
+                                               check_periods, read_page};
     reader_t r = {txn, dir, arena, root, out, why};
     kap_head_t head;
     int rc = kap_rows_head(txn, &head);

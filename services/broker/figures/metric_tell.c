@@ -5,6 +5,7 @@
 
 #include "err.h"
 #include "mp.h"
+#include "now.h"
 #include "rows.h"
 #include "tables.h"
 
@@ -165,6 +166,19 @@ static int put_name(kap_buf_t *buf, const kap_metric_at_t *at, const kap_metric_
     }
 }
 
+/* Does the row tell of somebody who was followed, and nobody took over here? */
+static bool is_unassigned(const kap_metric_at_t *at, const kap_metric_query_t *query,
+                          const kap_metric_key_t *row)
+{
+    const kap_scope_t *scope = &row->scope;
+
+    if (query->by != KAP_BY_EDGE && query->by != KAP_BY_MEMBER)
+        return false;
+    return kap_now_is_unassigned(at->summer, scope->region_number, scope->a) ||
+           (query->by == KAP_BY_EDGE &&
+            kap_now_is_unassigned(at->summer, scope->region_number, scope->b));
+}
+
 /* --- values --- */
 
 /* The pairs without those that tell of members or referrals one by one. */
@@ -220,10 +234,15 @@ static int put_row(const kap_metric_at_t *at, const kap_metric_query_t *query,
     kap_metric_values_t values = {.row = true, .whole = whole, .least = show->row_least};
     bool named =
         query->by == KAP_BY_EDGE || query->by == KAP_BY_MEMBER || query->by == KAP_BY_REGION;
+    bool unassigned = is_unassigned(at, query, row);
 
-    kap_mp_put_map(out, (row->hidden ? 2u : 5u) + named);
+    kap_mp_put_map(out, (row->hidden ? 2u : 5u) + named + unassigned);
     put_key(out, query, row);
     int rc = put_name(out, at, query, row);
+    if (unassigned) {
+        kap_mp_put_cstr(out, "unassigned");
+        kap_mp_put_bool(out, true);
+    }
     if (row->hidden) {
         kap_mp_put_cstr(out, "hidden");
         kap_mp_put_bool(out, true);

@@ -5,8 +5,8 @@
 #include "err.h"
 #include "followed.h"
 #include "metric_list.h"
+#include "now.h"
 #include "rows.h"
-#include "sum_inner.h"
 
 /* What is told of x and y. */
 typedef struct {
@@ -135,13 +135,32 @@ static int keep(pairs_t *p, uint32_t a, uint32_t b)
     return KAP_OK;
 }
 
-/* Goes from one pair that has cells to the next; of a member (not 0) its own. */
+/* A pair, both ways; of a member (not 0) its own. */
+typedef struct {
+    pairs_t *p;
+    uint32_t member;
+} keeping_t;
+
+static int keep_both(void *arg, uint32_t a, uint32_t b)
+{
+    const keeping_t *k = arg;
+
+    if (k->member != 0 && a != k->member && b != k->member)
+        return KAP_OK;
+    int rc = keep(k->p, a, b);
+    return rc != KAP_OK ? rc : keep(k->p, b, a);
+}
+
+/* Goes from one pair that has cells to the next. */
 static int find_pairs(pairs_t *p, uint32_t region, uint32_t member)
 {
+    keeping_t keeping = {p, member};
     kap_cell_t cell = {.level = KAP_LEVEL_PAIR, .region = region, .at = INT32_MIN}, found;
     kap_cursor_t *cells = p->at->summer->cells;
     uint8_t key[KAP_CELL_KEY];
 
+    if (p->at->summer->now != NULL)
+        return kap_now_pairs(p->at->summer, region, keep_both, &keeping);
     for (;;) {
         kap_cell_key(key, &cell);
         int rc = kap_cursor_seek_ge(cells, kap_span(key, sizeof key));
@@ -151,8 +170,7 @@ static int find_pairs(pairs_t *p, uint32_t region, uint32_t member)
             return KAP_E_CORRUPT;
         if (found.level != KAP_LEVEL_PAIR || found.region != region)
             return KAP_OK;
-        if (member == 0 || found.a == member || found.b == member)
-            rc = keep(p, found.a, found.b) != KAP_OK ? KAP_E_NOMEM : keep(p, found.b, found.a);
+        rc = keep_both(&keeping, found.a, found.b);
         if (rc != KAP_OK)
             return rc;
         cell.a = found.a;
@@ -211,16 +229,18 @@ int kap_metric_together(const kap_metric_at_t *at, const kap_metric_query_t *que
 {
     const kap_scope_t *scope = &query->what.scope;
     bool of_member = scope->kind == KAP_SCOPE_MEMBER;
+    bool unheard =
+        (of_member && scope->a == 0) || (scope->region.size > 0 && scope->region_number == 0);
     pairs_t pairs = {.at = at};
 
     (void)sum;
     if (scope->kind == KAP_SCOPE_EDGE)
         return put_edge(at, query, values);
-    if (values->row || scope->kind == KAP_SCOPE_AREA || scope->kind == KAP_SCOPE_ORGANISATION ||
-        (of_member && scope->a == 0))
+    if (values->row || scope->kind == KAP_SCOPE_AREA || scope->kind == KAP_SCOPE_ORGANISATION)
         return KAP_OK; /* pairs are counted in a region and in the mesh, not in between */
-    int rc = find_pairs(&pairs, scope->region.size > 0 ? scope->region_number : 0,
-                        of_member ? scope->a : 0);
+    int rc = unheard ? KAP_OK
+                     : find_pairs(&pairs, scope->region.size > 0 ? scope->region_number : 0,
+                                  of_member ? scope->a : 0);
     if (rc == KAP_OK)
         rc = put_pairs(at, query, &pairs, values);
     free(pairs.pairs);

@@ -2,7 +2,6 @@
 #include "succession.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "be.h"
 #include "err.h"
@@ -28,17 +27,6 @@ struct kap_succession {
 
 /* --- loading --- */
 
-/* A list in the arena that grows by doubling: room for one more item of `size` bytes. */
-static void *room(kap_arena_t *arena, void *items, uint32_t count, size_t size)
-{
-    if ((count & (count - 1)) != 0)
-        return items;
-    void *grown = kap_arena_alloc(arena, (count == 0 ? 1 : 2 * (size_t)count) * size);
-    if (grown != NULL && count > 0)
-        memcpy(grown, items, count * size);
-    return grown;
-}
-
 /* All that a succession names got a number when it was kept. */
 static int number_of(kap_txn_t *txn, kap_span_t id, uint32_t *number)
 {
@@ -58,7 +46,7 @@ static int load_heirs(kap_txn_t *txn, kap_arena_t *arena, kap_span_t rest, entry
         rc = number_of(txn, region, &heir.region);
         if (rc == KAP_OK)
             rc = number_of(txn, id, &heir.heir);
-        heirs = room(arena, heirs, entry->count, sizeof *heirs);
+        heirs = kap_arena_more(arena, heirs, entry->count, sizeof *heirs);
         if (heirs == NULL)
             return KAP_E_NOMEM;
         heirs[entry->count++] = heir;
@@ -85,7 +73,7 @@ static int load_one(kap_succession_t *s, kap_txn_t *txn, kap_arena_t *arena, kap
         rc = load_heirs(txn, arena, row.heirs, &entry);
     if (rc != KAP_OK)
         return rc;
-    s->entries = room(arena, s->entries, s->count, sizeof *s->entries);
+    s->entries = kap_arena_more(arena, s->entries, s->count, sizeof *s->entries);
     if (s->entries == NULL)
         return KAP_E_NOMEM;
     s->entries[s->count++] = entry;
@@ -107,7 +95,7 @@ static int add_member(kap_succession_t *s, kap_arena_t *arena, uint32_t member)
         if (s->members[i] == member)
             return KAP_OK;
     }
-    s->members = room(arena, s->members, s->member_count, sizeof *s->members);
+    s->members = kap_arena_more(arena, s->members, s->member_count, sizeof *s->members);
     if (s->members == NULL)
         return KAP_E_NOMEM;
     s->members[s->member_count++] = member;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "err.h"
+#include "now.h"
 #include "rows.h"
 #include "sum_inner.h"
 
@@ -332,7 +333,7 @@ int kap_sum_facts(kap_summer_t *summer, const kap_sum_query_t *query, kap_sum_fa
     gleaner_t g = {summer,           query, {query->window.from_ms, query->window.to_ms},
                    query->scope.utc, fn,    arg};
 
-    return glean(&g);
+    return summer->now != NULL ? kap_now_facts(summer, query, fn, arg) : glean(&g);
 }
 
 /* --- walking cells --- */
@@ -471,8 +472,10 @@ int kap_sum_counts(kap_summer_t *summer, const kap_sum_query_t *query, kap_vecto
 {
     counting_t c = {query, sum};
     walker_t w = {.s = summer, .query = query, .counts = true, .row = add_row, .arg = &c};
-    int rc = kap_sum_places(summer, query, walk_place, &w);
 
+    if (summer->now != NULL)
+        return kap_now_counts(summer, query, sum);
+    int rc = kap_sum_places(summer, query, walk_place, &w);
     return rc != KAP_OK ? rc : walk_rest(&w, query, add_fact, &c);
 }
 
@@ -540,8 +543,10 @@ int kap_sum_sketch(kap_summer_t *summer, const kap_sum_query_t *query, kap_figur
                   .cases = kap_sum_is_of_cases(time),
                   .row = bucket_row,
                   .arg = &t};
-    int rc = kap_sum_places(summer, query, walk_place, &w);
 
+    if (summer->now != NULL)
+        return kap_now_sketch(summer, query, time, elapsed, counts);
+    int rc = kap_sum_places(summer, query, walk_place, &w);
     if (rc != KAP_OK)
         return rc;
     return w.cases ? kap_sum_case_rest(summer, query, bucket_case, &t)
@@ -685,11 +690,13 @@ int kap_sum_refused(kap_summer_t *summer, const kap_sum_query_t *query, kap_vect
 
     for (uint32_t i = 0;
          rc == KAP_OK && !query->scope.utc && i < kap_directory_member_count(summer->dir); i++) {
-        const kap_member_t *m = kap_directory_member_at(summer->dir, i);
+        const kap_member_t *m = kap_directory_member_at(summer->dir, i), *now = m;
         uint32_t number = 0;
-        if (!acts_in(summer->dir, &query->scope, m))
+        rc = kap_now_successor(summer, m, &now);
+        if (rc == KAP_OK && !acts_in(summer->dir, &query->scope, now))
             continue;
-        rc = kap_rows_number(summer->txn, m->id, &number);
+        if (rc == KAP_OK)
+            rc = kap_rows_number(summer->txn, m->id, &number);
         if (rc == KAP_OK)
             rc = add_refused(summer, query, number, sum);
     }
@@ -783,6 +790,8 @@ int kap_sum_regions(kap_summer_t *summer, const kap_scope_t *scope, kap_sum_regi
 
     if (scope->region.size > 0)
         return scope->region_number == 0 ? KAP_OK : fn(arg, scope->region_number);
+    if (summer->now != NULL)
+        return kap_now_regions(summer, scope, fn, arg);
     for (uint32_t i = 0; rc == KAP_OK && i < summer->region_count; i++) {
         rc = region_fits(summer, scope, summer->regions[i], &fits);
         if (rc == KAP_OK && fits)
@@ -809,6 +818,8 @@ int kap_sum_edges(kap_summer_t *summer, const kap_scope_t *scope, kap_sum_edge_f
     edges_in_t in = {summer, &e};
     int rc = KAP_OK;
 
+    if (summer->now != NULL)
+        return kap_now_edges(summer, scope, fn, arg);
     if (scope->kind == KAP_SCOPE_MEMBER && scope->a != 0)
         rc = take_member(&e, scope->a);
     else if (scope->kind == KAP_SCOPE_ORGANISATION)
@@ -875,8 +886,10 @@ int kap_sum_months(kap_summer_t *summer, const kap_sum_query_t *query, int32_t *
                    int32_t *last)
 {
     months_t m = {summer, query, INT32_MAX, INT32_MIN};
-    int rc = kap_sum_places(summer, query, months_of, &m);
 
+    if (summer->now != NULL)
+        return kap_now_months(summer, query, first, last);
+    int rc = kap_sum_places(summer, query, months_of, &m);
     *first = m.first;
     *last = m.last;
     return rc;
@@ -925,6 +938,8 @@ int kap_sum_values(kap_summer_t *summer, const kap_sum_query_t *query, kap_break
     walker_t w = {.s = summer, .query = &of, .counts = true, .row = see_row, .arg = &seeing};
     int rc;
 
+    if (summer->now != NULL)
+        return kap_now_values(summer, query, breakdown, fn, arg);
     if (query->breakdown == KAP_BREAKDOWN_NONE) {
         of.breakdown = breakdown;
         rc = kap_sum_places(summer, &of, walk_place, &w);

@@ -36,15 +36,14 @@ static int add_seq(void *arg, const kap_cohort_key_t *key, const kap_fact_t *fac
 }
 
 /* Everything created in the span: a case may begin in another region than the scope's. */
-static int find_seqs(began_t *b, const kap_sum_query_t *query, kap_instants_t span)
+static int find_seqs(began_t *b, uint32_t archive, kap_instants_t span)
 {
-    kap_sum_query_t all = {.scope = {.kind = KAP_SCOPE_REGION, .utc = query->scope.utc},
+    kap_sum_query_t all = {.scope = {.kind = KAP_SCOPE_REGION, .utc = archive != 0},
                            .window = {.from_ms = span.from_ms, .to_ms = span.to_ms}};
-    bool archive = query->scope.utc;
     int rc = KAP_OK;
 
-    for (uint32_t i = 0; rc == KAP_OK && i < (archive ? 1 : b->s->region_count); i++) {
-        all.scope.region_number = archive ? query->scope.region_number : b->s->regions[i];
+    for (uint32_t i = 0; rc == KAP_OK && i < (archive != 0 ? 1 : b->s->region_count); i++) {
+        all.scope.region_number = archive != 0 ? archive : b->s->regions[i];
         rc = kap_rows_text(b->s->txn, all.scope.region_number, &all.scope.region);
         if (rc == KAP_OK)
             rc = kap_sum_facts(b->s, &all, add_seq, b);
@@ -171,19 +170,40 @@ static int read_paths(began_t *b, uint32_t scope, kap_sum_began_t *out)
     return out->paths == NULL ? KAP_E_NOMEM : KAP_OK;
 }
 
-static int find_began(kap_summer_t *summer, const kap_sum_query_t *query, kap_sum_began_t *out)
+/* The cases with a referral created in the span, in b->cases: free them and b->seqs. */
+static int find_touched(began_t *b, uint32_t archive, kap_instants_t span)
 {
-    began_t b = {.s = summer};
     kap_arena_t *scratch = kap_arena_new(4096);
-    int rc = scratch == NULL ? KAP_E_NOMEM : find_seqs(&b, query, out->span);
+    int rc = scratch == NULL ? KAP_E_NOMEM : find_seqs(b, archive, span);
 
     if (rc == KAP_OK)
-        rc = find_cases(&b, out->archive, scratch);
+        rc = find_cases(b, archive, scratch);
+    kap_arena_destroy(&scratch);
+    return rc;
+}
+
+int kap_sum_touched(kap_summer_t *summer, uint32_t archive, kap_instants_t span,
+                    kap_sum_case_id_fn fn, void *arg)
+{
+    began_t b = {.s = summer};
+    int rc = span.from_ms < span.to_ms ? find_touched(&b, archive, span) : KAP_OK;
+
+    for (size_t i = 0; rc == KAP_OK && i < b.count; i++)
+        rc = fn(arg, b.cases[i]);
+    free(b.seqs);
+    free(b.cases);
+    return rc;
+}
+
+static int find_began(kap_summer_t *summer, kap_sum_began_t *out)
+{
+    began_t b = {.s = summer};
+    int rc = find_touched(&b, out->archive, out->span);
+
     if (rc == KAP_OK)
         rc = read_paths(&b, out->archive, out);
     free(b.seqs);
     free(b.cases);
-    kap_arena_destroy(&scratch);
     return rc;
 }
 
@@ -204,7 +224,7 @@ static int began_in(kap_summer_t *summer, const kap_sum_query_t *query, kap_inst
     if (began == NULL)
         return KAP_E_NOMEM;
     *began = (kap_sum_began_t){.span = span, .archive = archive, .next = summer->began};
-    int rc = find_began(summer, query, began);
+    int rc = find_began(summer, began);
     if (rc == KAP_OK)
         *out = summer->began = began;
     return rc;

@@ -28,6 +28,7 @@ struct kap_summer {
     size_t value_count, value_cap;
     uint64_t counts[KAP_SKETCH_BUCKETS]; /* or their buckets */
     kap_sum_began_t *began;
+    struct kap_now *now; /* organisations as they are today (now.h); NULL: as then */
 };
 
 /* One row of cells at each period: level and (region, a, b). */
@@ -55,6 +56,12 @@ int kap_sum_sketch(kap_summer_t *summer, const kap_sum_query_t *query, kap_figur
 typedef int (*kap_sum_fact_fn)(void *arg, const kap_cohort_key_t *key, const kap_fact_t *fact);
 int kap_sum_facts(kap_summer_t *summer, const kap_sum_query_t *query, kap_sum_fact_fn fn,
                   void *arg);
+
+/* The ids of the cases with a referral created in the span, each once: of the mesh, or of the
+ * archive of that number. O(referrals created then). */
+typedef int (*kap_sum_case_id_fn)(void *arg, kap_span_t id);
+int kap_sum_touched(kap_summer_t *summer, uint32_t archive, kap_instants_t span,
+                    kap_sum_case_id_fn fn, void *arg);
 
 /* Every case of the query's scope that began in the parts of its window that the sketches of cases
  * leave, once; broken down, or of an edge: none. The first time O(referrals created then in the

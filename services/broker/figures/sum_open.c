@@ -5,6 +5,7 @@
 
 #include "be.h"
 #include "err.h"
+#include "now.h"
 #include "rows.h"
 #include "sum_inner.h"
 
@@ -134,6 +135,9 @@ int kap_sum_open(kap_summer_t *summer, const kap_sum_query_t *query, kap_sum_ope
 {
     opening_t o = {.s = summer, .query = query, .fn = fn, .arg = arg};
     bool one = query->scope.region.size > 0, fits;
+
+    if (summer->now != NULL)
+        return kap_now_open(summer, query, fn, arg);
     int rc = kap_cursor_open(summer->txn, KAP_ROWS_OPEN, &o.cursor);
 
     for (uint32_t i = 0; rc == KAP_OK && i < (one ? 1 : summer->region_count); i++) {

@@ -811,6 +811,39 @@ int kap_rows_succession(kap_txn_t *txn, kap_succeeded_t kind, kap_span_t id,
     return rc == KAP_OK ? kap_succession_row_unpack(value, row) : rc;
 }
 
+/* Is the row about the id? */
+static bool names(kap_span_t key, const kap_succession_row_t *row, kap_span_t id)
+{
+    kap_span_t rest = row->heirs, region, heir;
+    bool is = kap_span_eq(kap_span_sub(key, 4, SIZE_MAX), id);
+
+    while (!is && kap_heir_next(&rest, &region, &heir))
+        is = kap_span_eq(heir, id);
+    return is;
+}
+
+int kap_rows_is_in_succession(kap_txn_t *txn, kap_succeeded_t kind, kap_span_t id, bool *is)
+{
+    kap_cursor_t *cursor;
+    kap_succession_row_t row;
+    kap_key_t first;
+    int rc = kap_cursor_open(txn, KAP_ROWS_SUCCESSIONS, &cursor);
+
+    *is = false;
+    if (rc != KAP_OK)
+        return rc;
+    kap_key_scoped(&first, kind, KAP_SPAN(""));
+    rc = kap_cursor_seek_ge(cursor, kap_key_span(&first));
+    while (rc == KAP_OK && !*is && kap_span_starts(kap_cursor_key(cursor), kap_key_span(&first))) {
+        rc = kap_succession_row_unpack(kap_cursor_value(cursor), &row);
+        *is = rc == KAP_OK && names(kap_cursor_key(cursor), &row, id);
+        if (rc == KAP_OK)
+            rc = kap_cursor_next(cursor);
+    }
+    kap_cursor_close(&cursor);
+    return rc == KAP_E_NOTFOUND ? KAP_OK : rc;
+}
+
 int kap_rows_directory(kap_txn_t *txn, uint64_t log_seq, uint64_t *from, kap_span_t *json)
 {
     kap_cursor_t *cursor;

@@ -267,6 +267,9 @@ typedef struct {
 int kap_rows_succession(kap_txn_t *txn, kap_succeeded_t kind, kap_span_t id,
                         kap_succession_row_t *row);
 
+/* Does any succession of the kind name the id, as one that was followed or follows? */
+int kap_rows_is_in_succession(kap_txn_t *txn, kap_succeeded_t kind, kap_span_t id, bool *is);
+
 /* Takes the next heir off the list; `region` empty: everywhere. false at the end of it. */
 bool kap_heir_next(kap_span_t *rest, kap_span_t *region, kap_span_t *heir);
 void kap_heir_put(kap_buf_t *buf, kap_span_t region, kap_span_t heir);

@@ -275,14 +275,6 @@ static int compare(run_t *run)
     return 0;
 }
 
-static uint32_t count_of(const run_t *run, change_t change)
-{
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < run->count; i++)
-        n += run->differences[i].change == change;
-    return n;
-}
-
 /* Where the directory keeps it. */
 static void setting_path(const run_t *run, const kap_clause_t *clause, char out[200])
 {
@@ -380,11 +372,18 @@ static int say(run_t *run, difference_t *d)
                          .count = said.count};
     kap_buf_init(&map);
     kap_cli_put_act(&map, &act);
-    int code = kap_cli_ask(run->cli, KAP_VERB_ACT, kap_buf_span(&map), 0, &answer);
+    int code = kap_cli_ask_quietly(run->cli, KAP_VERB_ACT, kap_buf_span(&map), 0, &answer);
     kap_buf_fini(&map);
-    if (code == 0)
+    if (code != 0)
+        return kap_cli_fail(code,
+                            "%s: the node does not answer; set the file again, what is in "
+                            "force is not said twice",
+                            run->path);
+    if (kap_mp_get(answer, "error"))
+        refused(run, d, kap_mp_get(answer, "error"));
+    else
         d->act = kap_mp_get_int(answer, "act", 0);
-    return code;
+    return 0;
 }
 
 static int say_all(run_t *run)
@@ -411,15 +410,24 @@ static void add_count(const run_t *run, kap_buf_t *text, uint32_t n, kap_word_t 
         kap_buf_printf(text, "%s%u %s", text->size ? ", " : "", n, kap_shown_word(run->cli, word));
 }
 
+/* Differences of a kind that were not refused. */
+static uint32_t taken(const run_t *run, change_t change)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < run->count; i++)
+        n += run->differences[i].change == change && !run->differences[i].refused;
+    return n;
+}
+
 static void print_counts(const run_t *run, bool dry)
 {
     kap_buf_t text;
     kap_buf_init(&text);
-    add_count(run, &text, count_of(run, NEW), KAP_WORD_NEW_CLAUSES);
-    add_count(run, &text, count_of(run, CHANGED), KAP_WORD_CHANGED);
-    add_count(run, &text, count_of(run, ENDED), KAP_WORD_ENDED_CLAUSES);
-    add_count(run, &text, count_of(run, SAME), KAP_WORD_AS_IT_WAS);
-    add_count(run, &text, count_of(run, OPERATOR), KAP_WORD_FOR_THE_OPERATOR);
+    add_count(run, &text, taken(run, NEW), KAP_WORD_NEW_CLAUSES);
+    add_count(run, &text, taken(run, CHANGED), KAP_WORD_CHANGED);
+    add_count(run, &text, taken(run, ENDED), KAP_WORD_ENDED_CLAUSES);
+    add_count(run, &text, taken(run, SAME), KAP_WORD_AS_IT_WAS);
+    add_count(run, &text, taken(run, OPERATOR), KAP_WORD_FOR_THE_OPERATOR);
     add_count(run, &text, run->refused, KAP_WORD_WERE_REFUSED);
     add_count(run, &text, run->queued, KAP_WORD_STILL_QUEUED);
     kap_shown_line(0, 0, kap_span("", 0), kap_buf_span(&text));
@@ -449,10 +457,9 @@ static void print_json(const run_t *run)
     }
     kap_mp_t changes = kap_shown_array(&list);
     kap_shown_set_text(&root, "region", kap_span_str(run->region));
-    kap_shown_set_int(&root, "said",
-                      count_of(run, NEW) + count_of(run, CHANGED) + count_of(run, ENDED));
-    kap_shown_set_int(&root, "same", count_of(run, SAME));
-    kap_shown_set_int(&root, "operator", count_of(run, OPERATOR));
+    kap_shown_set_int(&root, "said", taken(run, NEW) + taken(run, CHANGED) + taken(run, ENDED));
+    kap_shown_set_int(&root, "same", taken(run, SAME));
+    kap_shown_set_int(&root, "operator", taken(run, OPERATOR));
     kap_shown_set_int(&root, "refused", run->refused);
     kap_shown_set_int(&root, "queued", run->queued);
     kap_shown_set(&root, "changes", &changes);

@@ -246,7 +246,7 @@ Test(cli_agreement, refusals_are_told_with_their_lines)
                                                   "target contact 3 days from 2026-01-01\n");
     cr_expect_eq(run->code, 1);
     has(run->err, "sheet.csv:3: only the coordinator\n");
-    has(run->out, "1 changed, 1 as they were, 1 refused\n");
+    has(run->out, "1 as they were, 1 refused\n");
 }
 
 Test(cli_agreement, words_that_are_no_commands_are_usage)

@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 
 #include "meter.h"
+#include "question.h"
 
 static desk_t desk, *d = &desk;
 static meter_t meter, *m = &meter;
@@ -104,6 +105,30 @@ Test(metric_silent, agreements_on_other_kinds_are_not_about_transfers)
     const kap_mp_t *values = ask(NULL, NULL);
     cr_expect_eq(meter_length(values, "silent"), 1);
     cr_assert_not_null(meter_item(values, "silent", "from", "b", "to", "c"));
+}
+
+Test(metric_silent, agreements_of_those_who_were_followed_are_their_followers_today)
+{
+    agree("a", "b", true);
+    agree("b", "c", true);
+    agree("c", "f", true);
+    hand("1", "a", "b");
+    hand("2", "f", "b");
+    desk_event(d, "op", KAP_EV_MEMBER_SUCCEEDED, d->now);
+    desk_list(d, KAP_F_FROM_IDS, "b,c");
+    desk_list(d, KAP_F_TO_IDS, "d");
+    desk_span(d, KAP_F_VALID_FROM, "2026-01-01");
+    meter_send(d);
+    const kap_mp_t *then =
+        kap_mp_get(question(d, "metric=silent-edges region=mikkeli view=then"), "values");
+    cr_expect_eq(meter_length(then, "silent"), 2); /* b to c, c to f */
+    cr_assert_not_null(meter_item(then, "unplanned", "from", "f", "to", "b"));
+    const kap_mp_t *now =
+        kap_mp_get(question(d, "metric=silent-edges region=mikkeli view=now"), "values");
+    cr_expect_eq(meter_length(now, "silent"), 1); /* b to c is inside d today */
+    cr_assert_not_null(meter_item(now, "silent", "from", "d", "to", "f"));
+    cr_expect_eq(meter_length(now, "unplanned"), 1);
+    cr_assert_not_null(meter_item(now, "unplanned", "from", "f", "to", "d"));
 }
 
 /* --- members --- */

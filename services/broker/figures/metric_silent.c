@@ -7,6 +7,7 @@
 #include "err.h"
 #include "event.h"
 #include "metric_list.h"
+#include "now.h"
 #include "rows.h"
 
 enum { HEARD_LATELY_MS = 3600000 }; /* a node asks for its events every half minute */
@@ -80,6 +81,21 @@ static void put_prefix(kap_buf_t *prefix, kap_span_t region)
     kap_buf_append(prefix, region);
 }
 
+/* An agreement, with its members and region as they are today where that is asked for. */
+static int add_agreement(agreed_t *a, kap_latest_t *latest)
+{
+    kap_span_t region = latest->region;
+    int rc = kap_now_place(a->at->summer, &region, &latest->from);
+
+    region = latest->region;
+    if (rc == KAP_OK)
+        rc = kap_now_place(a->at->summer, &region, &latest->to);
+    latest->region = region;
+    if (rc != KAP_OK || !agreement_fits(a, latest))
+        return rc;
+    return kap_span_eq(latest->from, latest->to) ? KAP_OK : keep(a, latest); /* fell together */
+}
+
 static int find_agreed(agreed_t *a)
 {
     kap_cursor_t *cursor;
@@ -89,14 +105,14 @@ static int find_agreed(agreed_t *a)
 
     if (rc != KAP_OK)
         return rc;
-    put_prefix(&prefix, a->query->what.scope.region);
+    put_prefix(&prefix, a->query->now_view ? (kap_span_t){0} : a->query->what.scope.region);
     rc = prefix.err != KAP_OK ? prefix.err : kap_cursor_seek_ge(cursor, kap_buf_span(&prefix));
     for (; rc == KAP_OK; rc = kap_cursor_next(cursor)) {
         if (!kap_span_starts(kap_cursor_key(cursor), kap_buf_span(&prefix)))
             break;
         rc = kap_latest_unpack(kap_cursor_value(cursor), &latest);
-        if (rc == KAP_OK && agreement_fits(a, &latest))
-            rc = keep(a, &latest);
+        if (rc == KAP_OK)
+            rc = add_agreement(a, &latest);
         if (rc != KAP_OK)
             break;
     }

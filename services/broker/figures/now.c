@@ -144,6 +144,28 @@ bool kap_now_is_unassigned(const kap_summer_t *summer, uint32_t region, uint32_t
     return unassigned;
 }
 
+/* The id of a number that is another one today. */
+static int text_today(const kap_summer_t *summer, uint32_t then, uint32_t now, kap_span_t *id)
+{
+    return then == now ? KAP_OK : kap_rows_text(summer->txn, now, id);
+}
+
+int kap_now_place(const kap_summer_t *summer, kap_span_t *region, kap_span_t *member)
+{
+    uint32_t in = 0, who = 0;
+
+    if (summer->now == NULL)
+        return KAP_OK;
+    int rc = kap_rows_number(summer->txn, *region, &in);
+    if (rc == KAP_OK)
+        rc = kap_rows_number(summer->txn, *member, &who);
+    if (rc == KAP_OK && who != 0)
+        rc = text_today(summer, who, member_now(summer->now, in, who), member);
+    if (rc == KAP_OK && in != 0)
+        rc = text_today(summer, in, kap_succession_region(summer->now->successions, in), region);
+    return rc;
+}
+
 int kap_now_successor(const kap_summer_t *summer, const kap_member_t *member,
                       const kap_member_t **out)
 {

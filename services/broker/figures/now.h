@@ -21,6 +21,10 @@ int kap_now_view(kap_summer_t *summer, int64_t now, const kap_window_t *window);
  * the view: false. */
 bool kap_now_is_unassigned(const kap_summer_t *summer, uint32_t region, uint32_t member);
 
+/* Who stands in the place of a member in a region today, and in which region that is: ids. Without
+ * the view, and of whom nobody ever heard, themselves. */
+int kap_now_place(const kap_summer_t *summer, kap_span_t *region, kap_span_t *member);
+
 /* The member of the directory that follows it everywhere; itself. */
 int kap_now_successor(const kap_summer_t *summer, const kap_member_t *member,
                       const kap_member_t **out);

@@ -64,4 +64,9 @@ const kap_mp_t *kap_model_find(const kap_cli_t *cli, kap_event_type_t type, cons
  * such view. */
 int kap_model_view(kap_cli_t *cli, const char *command, int argc, char **argv);
 
+/* The same of what is told as figures only: surveys, the self-evaluation, advice, new customers. */
+int kap_model_figures(kap_cli_t *cli, const kap_args_t *args);
+/* What --help says of such a view; NULL: it is none. */
+const char *kap_model_figures_doc(const char *command);
+
 #endif

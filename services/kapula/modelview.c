@@ -299,7 +299,16 @@ int kap_model_view(kap_cli_t *cli, const char *command, int argc, char **argv)
         kap_args_t args;
         kap_args_parse(cli, &usage, argc, argv, &args);
         int code = kap_cli_configure(cli);
-        return code ? code : show(cli, &views[i], &args);
+        if (code != 0)
+            return code;
+        bool figures = views[i].type == KAP_EV_CUSTOMERS_REPORTED && kap_args_option(&args, "new");
+        return figures ? kap_model_figures(cli, &args) : show(cli, &views[i], &args);
     }
-    return -1;
+    const kap_usage_t usage = {command, "", 0, 0, kap_model_figures_doc(command)};
+    kap_args_t args;
+    if (!usage.doc)
+        return -1;
+    kap_args_parse(cli, &usage, argc, argv, &args);
+    int code = kap_cli_configure(cli);
+    return code ? code : kap_model_figures(cli, &args);
 }

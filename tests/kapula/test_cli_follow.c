@@ -312,3 +312,26 @@ Test(cli_follow, lists_are_read_page_by_page_and_leave_out_what_has_ended)
     run = runs("target list --all --format csv");
     has(run->out, "answer,,,,,,9,,,2020-01-01\r\n");
 }
+
+Test(cli_follow, what_counts_one_by_one_is_listed_as_figures)
+{
+    door_answers(
+        door, "metrics",
+        "{\"metric\": \"follow-up\", \"as_of_seq\": 9, \"values\": {\"surveys\": [{\"survey\": "
+        "\"members\", \"question\": \"k1\", \"year\": 2026, \"scale\": 4, \"n\": 6, \"texts\": 0, "
+        "\"mean\": {\"sum_milli\": 20500, \"n\": 6}}, {\"survey\": \"members\", \"question\": "
+        "\"k2\", \"year\": 2026, \"hidden\": true}], \"evaluation\": [{\"question\": \"trust\", "
+        "\"year\": 2026, \"n\": 5, \"texts\": 0, \"mean\": {\"sum_milli\": 31000, \"n\": 5}}], "
+        "\"advice\": [{\"service\": \"financing\", \"segment\": \"founder\", \"channel\": "
+        "\"phone\", \"n\": 12}], \"new_customers\": [{\"origin\": \"joint_visit\", \"n\": 3}]}}");
+    const run_t *run = runs("survey list --year 2026");
+    has(door_request(door, 0), "\"metric\":\"follow-up\",\"region\":\"mikkeli\",\"year\":\"2026\"");
+    has(run->out, "k1        2026  6      3.4      4         0\n");
+    has(run->out, "too few");
+    run = runs("evaluate list --lang fi");
+    has(run->out, "Miten luottamus toimijoiden välillä on kehittynyt?");
+    has(run->out, "6.2");
+    has(runs("advice list")->out, "telephone");
+    has(runs("customers list --new")->out, "joint company visit  3\n");
+    has(runs("customers list --new --format csv")->out, "origin,n\r\njoint_visit,3\r\n");
+}

@@ -116,6 +116,7 @@ static void look(metrics_t *m)
     kap_span_t read = read_as(m, scope->region);
     const kap_region_t *region = kap_directory_region(m->ask->dir, read);
     const kap_window_t *w = &m->query.what.window;
+    int64_t now = m->ask->now > m->query.now ? m->ask->now : m->query.now;
     kap_window_t month;
 
     if (is_deep(scope->kind)) {
@@ -129,9 +130,10 @@ static void look(metrics_t *m)
                                                  : kap_may_see_nation(m->ask->who)) == KAP_SEE_FULL;
     }
     m->k = region != NULL ? region->hidden_below : HIDDEN_BELOW;
-    m->settled = w->has_to && kap_window_is_months(w) &&
+    /* months of two zones would tell of the hours between them */
+    m->settled = w->has_to && kap_window_is_months(w) && w->zone == kap_cell_zone(scope->utc) &&
                  (w->has_from || m->query.kind == KAP_KIND_OF_STOCK) &&
-                 w->to_ms + EMBARGO_DAYS * KAP_DAY_MS <= m->query.now;
+                 w->to_ms + EMBARGO_DAYS * KAP_DAY_MS <= now;
     if (w->has_from)
         kap_window_month(&month, w->zone, w->from.year, w->from.month);
     m->month = m->settled && w->has_from && kap_date_cmp(w->to, month.to) == 0;
@@ -204,8 +206,10 @@ static kap_see_t see_row(const metrics_t *m, const kap_metric_key_t *row)
 /* A cell for the table of what is small. What counts beside transfers is small where none are. */
 static kap_hide_cell_t cell_of(const metrics_t *m, const kap_metric_key_t *row)
 {
+    const kap_region_t *region = kap_directory_region(m->ask->dir, row->scope.region);
     kap_hide_cell_t cell = {.column = row->sort,
                             .size = row->n > 0 ? row->n : 1,
+                            .k = region != NULL ? region->hidden_below : m->k,
                             .own = see_row(m, row) == KAP_SEE_FULL};
 
     if (m->query.by == KAP_BY_EDGE || m->query.by == KAP_BY_MEMBER)
@@ -226,7 +230,7 @@ static int hide_small(metrics_t *m)
         return KAP_E_NOMEM;
     for (uint32_t i = 0; i < rows->count; i++)
         cells[i] = cell_of(m, &rows->rows[i]);
-    kap_hide(cells, rows->count, m->k);
+    kap_hide(cells, rows->count);
     for (uint32_t i = 0; i < rows->count; i++)
         rows->rows[i].hidden = cells[i].hidden;
     free(cells);
@@ -261,8 +265,15 @@ static void add_up(metrics_t *m)
     }
 }
 
+/* Meetings are no customers; the follow-up model hides its own small numbers. */
+static bool tells_of_customers(const metrics_t *m)
+{
+    return m->query.metric != KAP_METRIC_MEETINGS && m->query.metric != KAP_METRIC_FOLLOW_UP;
+}
+
 static int cut(metrics_t *m)
 {
+    bool small = !m->wide && tells_of_customers(m);
     int rc = KAP_OK;
 
     m->show = (kap_metric_show_t){.whole = true, .lists = m->see == KAP_SEE_FULL};
@@ -271,12 +282,12 @@ static int cut(metrics_t *m)
     m->show.least = m->wide ? 0 : m->k;
     m->show.row_least = m->wide && !by_members(m) ? 0 : m->k;
     m->show.hidden_below = m->k;
-    if (!m->wide || by_members(m))
+    if (small || by_members(m))
         rc = hide_small(m);
     omit(m);
     if (m->rows.omitted)
         note(m, "rows of other members are left out: they are for readers of their region");
-    if (!m->wide && (!m->settled || (m->rows.n > 0 && m->rows.n < m->k))) {
+    if (!m->wide && (!m->settled || (small && m->rows.n > 0 && m->rows.n < m->k))) {
         add_up(m);
         note(m, "the total may not be told; the numbers are those of the rows");
     }

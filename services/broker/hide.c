@@ -73,13 +73,14 @@ static bool hide_second(kap_hide_cell_t *cells, const placed_t *places, uint32_t
     return more;
 }
 
-void kap_hide(kap_hide_cell_t *cells, uint32_t count, uint32_t k)
+void kap_hide(kap_hide_cell_t *cells, uint32_t count)
 {
     placed_t *rows = place(cells, count, false), *columns = place(cells, count, true);
     bool room = rows != NULL && columns != NULL;
 
     for (uint32_t i = 0; i < count; i++)
-        cells[i].hidden = !cells[i].own && (!room || (cells[i].size > 0 && cells[i].size < k));
+        cells[i].hidden =
+            !cells[i].own && (!room || (cells[i].size > 0 && cells[i].size < cells[i].k));
     for (bool more = room; more;) {
         more = hide_second(cells, rows, count);
         more = hide_second(cells, columns, count) || more;

@@ -17,13 +17,14 @@
 typedef struct {
     kap_span_t group, row, column;
     uint64_t size;
-    bool own; /* the asker's own: never hidden, and hides nothing, for the asker knows it */
+    uint32_t k; /* 1 to k - 1 are small */
+    bool own;   /* the asker's own: never hidden, and hides nothing, for the asker knows it */
     bool hidden;
 } kap_hide_cell_t;
 
 /* Marks what is hidden: sizes 1 to k - 1; then in each row and column with exactly one hidden cell
  * the next smallest too (of equal ones the first), which could be had by subtraction else; until
  * nothing changes. Out of memory: everything but the own is hidden. */
-void kap_hide(kap_hide_cell_t *cells, uint32_t count, uint32_t k);
+void kap_hide(kap_hide_cell_t *cells, uint32_t count);
 
 #endif

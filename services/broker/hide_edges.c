@@ -20,10 +20,11 @@ static kap_hide_cell_t *table_of(const kap_edges_t *edges, kap_span_t self, uint
         cells[i] = (kap_hide_cell_t){.row = edge->from,
                                      .column = edge->to,
                                      .size = edge->counts[KAP_FIGURE_REFERRALS],
+                                     .k = k,
                                      .own = is_own(edge, self)};
     }
     if (cells != NULL)
-        kap_hide(cells, edges->count, k);
+        kap_hide(cells, edges->count);
     return cells;
 }
 

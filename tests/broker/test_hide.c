@@ -95,14 +95,14 @@ Test(hide, edges_that_are_not_small_are_shown_to_the_nation)
 static kap_hide_cell_t cell(const char *row, const char *column, uint64_t size)
 {
     return (kap_hide_cell_t){
-        .row = kap_span_str(row), .column = kap_span_str(column), .size = size};
+        .row = kap_span_str(row), .column = kap_span_str(column), .size = size, .k = K};
 }
 
 Test(hide, a_list_is_a_table_of_one_row)
 {
     kap_hide_cell_t cells[] = {cell("", "a", 9), cell("", "b", 4), cell("", "c", 7),
                                cell("", "d", 7)};
-    kap_hide(cells, 4, K);
+    kap_hide(cells, 4);
     cr_expect_not(cells[0].hidden);
     cr_expect(cells[1].hidden);
     cr_expect(cells[2].hidden, "the first of the smallest");
@@ -112,7 +112,7 @@ Test(hide, a_list_is_a_table_of_one_row)
 Test(hide, two_hidden_cells_protect_each_other)
 {
     kap_hide_cell_t cells[] = {cell("", "a", 9), cell("", "b", 1), cell("", "c", 4)};
-    kap_hide(cells, 3, K);
+    kap_hide(cells, 3);
     cr_expect_not(cells[0].hidden);
     cr_expect(cells[1].hidden);
     cr_expect(cells[2].hidden);
@@ -121,7 +121,7 @@ Test(hide, two_hidden_cells_protect_each_other)
 Test(hide, nothing_is_hidden_where_nothing_is_small)
 {
     kap_hide_cell_t cells[] = {cell("", "a", K), cell("", "b", 0), cell("", "c", K + 1)};
-    kap_hide(cells, 3, K);
+    kap_hide(cells, 3);
     for (int i = 0; i < 3; i++)
         cr_expect_not(cells[i].hidden);
 }
@@ -131,7 +131,7 @@ Test(hide, own_cells_are_shown_and_hide_nothing)
     kap_hide_cell_t cells[] = {cell("", "a", 2), cell("", "b", 3), cell("", "c", 6),
                                cell("", "d", 9)};
     cells[0].own = cells[2].own = true;
-    kap_hide(cells, 4, K);
+    kap_hide(cells, 4);
     cr_expect_not(cells[0].hidden);
     cr_expect(cells[1].hidden);
     cr_expect_not(cells[2].hidden, "known to the asker, it protects nothing");
@@ -142,8 +142,18 @@ Test(hide, groups_are_tables_of_their_own)
 {
     kap_hide_cell_t cells[] = {cell("", "a", 2), cell("", "b", 9), cell("", "a", 9)};
     cells[2].group = KAP_SPAN("elsewhere");
-    kap_hide(cells, 3, K);
+    kap_hide(cells, 3);
     cr_expect(cells[0].hidden);
     cr_expect(cells[1].hidden);
     cr_expect_not(cells[2].hidden);
+}
+
+Test(hide, each_cell_is_small_by_its_own_measure)
+{
+    kap_hide_cell_t cells[] = {cell("", "a", 9), cell("", "b", 9)};
+    cells[0].k = 10;
+    cells[1].row = KAP_SPAN("elsewhere");
+    kap_hide(cells, 2);
+    cr_expect(cells[0].hidden);
+    cr_expect_not(cells[1].hidden);
 }

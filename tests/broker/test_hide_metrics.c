@@ -111,6 +111,7 @@ Test(hide_metrics, others_wait_for_fourteen_days)
     cr_expect_eq(question_number(all, "hidden_below"), K);
     refused("x", "metric=matrix region=mikkeli", "others see whole months");
     refused("x", "metric=matrix region=mikkeli from=2026-01-02 to=2026-02-01", "others see whole");
+    refused("x", MATRIX_OF_MONTH " zone=UTC", "others see whole months");
     refused("x", "metric=orphans region=mikkeli", "how things stand now is for readers");
     refused("x", MATRIX_OF_MONTH " where.service=startup-advice", "single values are for readers");
 }

@@ -497,6 +497,65 @@ def write(seed, size=None):
     return Author(seed, size).write()
 
 
+class Golden(Author):
+    """The golden example of the definitions, by real events: A, B and C are kunta, te and ely."""
+
+    A, B, C = "kunta", "te", "ely"
+
+    def __init__(self):
+        super().__init__(0)
+        self.now = local("2026-03-02", 10)
+
+    def do(self, who, name, referral, **data):
+        self.say_at(who, (name, {"referral": referral, **data}))
+
+    def say_at(self, who, *events, group=None):
+        """Each a minute after the one before."""
+        self.now += 60_000
+        made = [{"type": f"kapula.referral.{name}.v1", "time": self.now, "data": data,
+                 **({"group": group} if group else {})} for name, data in events]
+        self.said += 1
+        self.steps += [("say", f"{who}/p", made, self.said), ("batch", self.now, False, False)]
+
+    def new(self, referral, case, sender, to, parent=None, **more):
+        data = {"kind": "transfer", "referral": referral, "from": sender, "to": to,
+                "region": "mikkeli", "service": "financing", "segment": "unknown", "case": case}
+        return ("created", {**data, **({"parent": parent} if parent else {}), **more})
+
+    def hand(self, referral, case, sender, to, parent=None, **more):
+        self.say_at(sender, self.new(referral, case, sender, to, parent, **more))
+        self.do(to, "delivered", referral)
+
+    def redirect(self, who, referral, fresh, case, to):
+        self.say_at(who, ("redirected", {"referral": referral, "reason": "no_capacity",
+                                         "next": fresh}),
+                    self.new(fresh, case, who, to, referral), group=fresh)
+        self.do(to, "delivered", fresh)
+
+    def complete(self, who, referral):
+        self.do(who, "accepted", referral)
+        self.do(who, "completed", referral, outcome="handled")
+
+    def write(self):
+        self.steps.append(("directory", self.directory))
+        self.hand("1", "case1", self.A, self.B)
+        self.complete(self.B, "1")
+        self.hand("2a", "case2", self.A, self.B)
+        self.redirect(self.B, "2a", "2b", "case2", self.C)
+        self.complete(self.C, "2b")
+        self.hand("3a", "case3", self.A, self.B)
+        self.redirect(self.B, "3a", "3b", "case3", self.A)
+        self.redirect(self.A, "3b", "3c", "case3", self.B)
+        self.complete(self.B, "3c")
+        self.hand("4a", "case4", self.A, self.C, return_expected=True)
+        self.complete(self.C, "4a")
+        self.hand("4b", "case4", self.C, self.A, "4a")
+        self.complete(self.A, "4b")
+        self.hand("5", "case5", self.C, self.B)
+        self.do(self.B, "declined", "5", reason="no_capacity")
+        return self.steps
+
+
 # --- the player's lines ---
 
 def flat(events):

@@ -7,6 +7,7 @@
 #include "be.h"
 #include "err.h"
 #include "limit.h"
+#include "seeded.h"
 #include "sketch.h"
 
 enum {
@@ -109,7 +110,8 @@ static int32_t period_of(kap_period_t period, int32_t days)
 
 int32_t kap_cell_at(kap_period_t period, kap_zone_t zone, int64_t at_ms)
 {
-    return period_of(period, kap_days_of(zone, at_ms));
+    return period_of(period,
+                     kap_days_of(KAP_SEEDED_BUG("days_of_utc") ? KAP_ZONE_UTC : zone, at_ms));
 }
 
 int64_t kap_cell_start(kap_period_t period, kap_zone_t zone, int32_t at)

@@ -7,6 +7,7 @@
 #include "err.h"
 #include "now.h"
 #include "rows.h"
+#include "seeded.h"
 #include "sum_inner.h"
 
 enum { VALUES_MAX = 64 };
@@ -421,7 +422,7 @@ static int walk_rest(const walker_t *w, const kap_sum_query_t *of, kap_sum_fact_
 
     kap_window_pieces(&w->query->window, w->query->scope.utc,
                       kept(w->query, level_of(w->query), w->counts), pieces, rest);
-    for (int i = 0; rc == KAP_OK && i < 2; i++) {
+    for (int i = KAP_SEEDED_BUG("rest_left_out"); rc == KAP_OK && i < 2; i++) {
         gleaner_t g = {w->s, of, rest[i], of->scope.utc, fn, arg};
         rc = glean(&g);
     }

@@ -32,13 +32,15 @@ static bool region_fits(const kap_metric_at_t *at, const kap_scope_t *scope, kap
     return region != NULL && (scope->kind != KAP_SCOPE_NATION || region->area.size > 0);
 }
 
-/* Of a member or an organisation: one of its own is at this end. */
+/* Of a member, an edge or an organisation: one of its own is at this end. */
 static bool end_fits(const kap_metric_at_t *at, const kap_scope_t *scope, kap_span_t id)
 {
     const kap_member_t *m = kap_directory_member(at->dir, id);
 
     if (scope->kind == KAP_SCOPE_MEMBER)
         return kap_span_eq(id, scope->member);
+    if (scope->kind == KAP_SCOPE_EDGE)
+        return kap_span_eq(id, scope->from) || kap_span_eq(id, scope->to);
     return scope->kind != KAP_SCOPE_ORGANISATION ||
            (m != NULL && kap_span_eq(m->organisation, scope->organisation));
 }
@@ -48,6 +50,9 @@ static bool agreement_fits(const agreed_t *a, const kap_latest_t *latest)
     const kap_scope_t *scope = &a->query->what.scope;
     const kap_window_t *window = &a->query->what.window;
 
+    if (scope->kind == KAP_SCOPE_EDGE &&
+        !(kap_span_eq(latest->from, scope->from) && kap_span_eq(latest->to, scope->to)))
+        return false;
     return latest->agreed && (latest->kind < 0 || latest->kind == KAP_KIND_TRANSFER) &&
            latest->begins < window->to_ms && latest->ends > window->from_ms &&
            region_fits(a->at, scope, latest->region) &&

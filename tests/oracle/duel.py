@@ -53,7 +53,8 @@ class Duel:
         asks = [only] if only is not None else questions.write(steps, random.Random(seed))
         lines = histories.lines(steps) + [histories.last_batch(steps), {"log": True},
                                           {"audit": True}]
-        lines += [{"ask": ask, "as": histories.READER} for ask in asks]
+        self.now = lines[-3]["at"] + seed % 7 * 11 * histories.HOUR
+        lines += [{"ask": ask, "as": histories.READER, "now": self.now} for ask in asks]
         with tempfile.TemporaryDirectory(prefix="kapula-oracle-") as folder:
             answers = play(lines, folder if on_disk else None, bug)
         self.log = answers[0]["log"]
@@ -61,7 +62,7 @@ class Duel:
 
     def check(self, asks, answers):
         log = oracle.Log(self.log, answers[0]["directories"])
-        figures = oracle.Figures(log)
+        figures = oracle.Figures(log, self.now)
         audit = answers[1]["audit"]
         if audit["differences"]:
             self.differ(None, f"the recount differs: {audit['what'][:300]}")

@@ -317,7 +317,8 @@ class Referral:
         if not self.archive and recorded - time > DAY:
             self.late_reports += 1
         data = event["data"]
-        self.last_event = max(self.last_event, time)
+        if name != "expired":    # the broker's timer is no news
+            self.last_event = max(self.last_event, time)
         getattr(self, "on_" + name)(event, time, data)
         if name in ("accepted", "completed") and "segment" in data:
             self.segment = data["segment"]
@@ -510,6 +511,17 @@ class Directory:
             self.calendars[member] = Calendar([(c["from"], c["to"]) for c in closures])
         return self.calendars[member]
 
+    def valid_to(self, member):
+        last = self.members[member].get("valid_to")
+        return None if last is None else day_start(HELSINKI, ordinal_of(last) + 1)
+
+    def is_valid(self, member, at):
+        if member not in self.members:
+            return False
+        first, end = self.members[member].get("valid_from"), self.valid_to(member)
+        return (first is None or at >= day_start(HELSINKI, ordinal_of(first))) and \
+            (end is None or at < end)
+
     def acts_in(self, member, region):
         return region in self.members.get(member, {}).get("regions", [])
 
@@ -517,6 +529,7 @@ class Directory:
 # --- the replay ---
 
 TALLY_KEY = ("region", "from", "to", "kind", "service", "segment", "period")
+AGREEMENT_KEY = ("region", "from", "to", "kind")
 TARGET_KEY = ("region", "target", "from", "to", "service", "forum", "year")
 # From the most particular target to the most general.
 TARGET_ORDER = (("from", "to", "service"), ("from", "to"), ("to", "service"), ("to",), ("service",), ())
@@ -533,7 +546,7 @@ class Log:
         self.archives = {}   # source -> name
         self.refused = []    # (member, time)
         self.others = []     # accepted events of meetings and the follow-up model
-        self.spoken = {}     # member -> time of its last event
+        self.spoken = {}     # member -> when it published something
         self.wrong = []      # what the log itself contradicts
         self.seq = self.time = 0
         for event in events:
@@ -550,6 +563,7 @@ class Log:
         while self.directories and self.directories[0][0] <= self.seq:
             self.directory = self.directories.pop(0)[1]
         member = event["source"].split("/")[0]
+        self.spoken.setdefault(member, []).append(event["at"])
         if event["verdict"] == "refused":
             self.refused.append((member, event["at"]))
             return
@@ -564,7 +578,8 @@ class Log:
             self.archives[event["source"]] = event["data"]["region"]
         elif event["type"] == "kapula.target.set.v1":
             self.targets[tuple(event["data"].get(f) for f in TARGET_KEY)] = event["data"]
-            self.others.append(event)
+        elif event["type"] == "kapula.agreement.set.v1":
+            self.agreements[tuple(event["data"].get(f) for f in AGREEMENT_KEY)] = event["data"]
         else:
             self.others.append(event)
 
@@ -919,8 +934,11 @@ class Question:
     def is_case_of(self, case):
         """Does a case touch the scope, with any of its referrals?"""
         asked, parts = self.asked, case.parts
-        if "edge" in asked:
+        if "edge" in asked and "region" in asked:
             return all((asked["region"], member) in parts for member in asked["edge"])
+        if "edge" in asked:
+            there = {member for _, member in parts}
+            return not case.utc and set(asked["edge"]) <= there
         if "member" in asked and "region" in asked:
             return (asked["region"], asked["member"]) in parts
         if "member" in asked:
@@ -955,6 +973,63 @@ class Question:
                 row[0] += 1
                 row[1] += fact.counts["expected_back"]
         return edges
+
+    # who answers for what
+
+    def may_own(self, fact):
+        """Does the scope hold the referral, seen from either end?"""
+        return any(self.narrowed_to(fact, end) for end in (fact.sender, fact.recipient))
+
+    def is_own(self, member):
+        """Of a member or an organisation only what it answers for itself."""
+        asked = self.asked
+        if "member" in asked:
+            return member == asked["member"]
+        return "organisation" not in asked or \
+            self.figures.log.directory.organisation(member) == asked["organisation"]
+
+    def has_region(self, region):
+        directory = self.figures.log.directory
+        if region not in directory.regions:
+            return False
+        if "region" in self.asked:
+            return region == self.asked["region"]
+        if "area" in self.asked:
+            return directory.area(region) == self.asked["area"]
+        return not self.asked.get("nation") or directory.area(region) != ""
+
+    def used_edges(self):
+        used = {}
+        for fact in self.figures.facts:
+            if fact.counts.get("referrals") and self.is_in_window(fact.at) and self.may_own(fact):
+                edge = (fact.sender, fact.recipient, fact.region)
+                used[edge] = used.get(edge, 0) + 1
+        return used
+
+    def agreed_edges(self):
+        """Pairs agreed for transfers in the window; none of them has a transfer of its own."""
+        return {(row["from"], row["to"], row["region"]): 0
+                for row in self.figures.log.agreements.values()
+                if row["agreed"] and row.get("kind", "transfer") == "transfer"
+                and self.has_region(row["region"]) and self.overlaps(row)
+                and (self.is_own(row["from"]) or self.is_own(row["to"]))
+                and self.asked.get("edge", [row["from"], row["to"]]) == [row["from"], row["to"]]}
+
+    def overlaps(self, row):
+        """Does what is valid from a day to a day (both included) meet the window?"""
+        begins = day_start(HELSINKI, ordinal_of(row["valid_from"])) if row.get("valid_from") else None
+        ends = day_start(HELSINKI, ordinal_of(row["valid_to"]) + 1) if row.get("valid_to") else None
+        return (self.end is None or begins is None or begins < self.end) and \
+            (self.begin is None or ends is None or ends > self.begin)
+
+    def silent_members(self):
+        """Members with a node that act in the scope and published nothing in the window."""
+        directory, spoke = self.figures.log.directory, self.figures.log.spoken
+        return [member for member, row in directory.members.items()
+                if "node" in row["roles"] and self.is_own(member) and self.overlaps(row)
+                and any(self.has_region(region) for region in row["regions"])
+                and not any(self.is_in_window(at) for at in spoke.get(member, []))
+                and member in self.asked.get("edge", [member])]
 
     def narrowed_to(self, fact, end):
         """Is a referral of the scope, seen from this end?"""
@@ -1121,6 +1196,104 @@ def concentration(q):
     return {"members": members}
 
 
+def working_together(q):
+    values = {"returns": q.sum("returns")}
+    if "edge" in q.asked:
+        values.update(together(q, *q.asked["edge"]))
+    elif not q.is_row and "area" not in q.asked and "organisation" not in q.asked:
+        members = {member for case in q.figures.cases for _, member in case.parts}
+        own = {q.asked["member"]} if "member" in q.asked else members
+        pairs = [(x, y) for x in members for y in members if x != y and own & {x, y}]
+        rows = [(x, y, together(q, x, y)) for x, y in sorted(pairs, key=bytes_of)]
+        values["pairs"] = [{"from": x, "to": y, "meetings": {"num": 0, "den": 0}, **row}
+                           for x, y, row in rows if row["together"]["num"]]
+    return values
+
+
+def together(q, x, y):
+    """x handed to y and got it back; cases with both of the cases with x."""
+    place = {name: q.asked[name] for name in ("region", "month", "year", "from", "to", "zone")
+             if name in q.asked}
+
+    def asked(**more):
+        return Question({"metric": "working-together", **place, **more}, q.figures)
+    back, alone = asked(edge=[y, x]), asked(member=x)
+    values = {"subcontracts": back.sum("returns"),
+              "together": {"num": len(back.cases), "den": len(alone.cases)}}
+    if "region" in q.asked and not q.utc:
+        values["meetings"] = q.figures.meetings_of(back, x, y)
+    return values
+
+
+def bytes_of(names):
+    """Order of ids: that of their bytes."""
+    return [name.encode() for name in names]
+
+
+def orphans(q):
+    """Handovers that nobody takes care of now, each with one owner and one next step."""
+    found = []
+    for fact in q.figures.facts:
+        r = fact.referral
+        if r is None or not r.is_transfer() or r.archive or r.on_hold() or \
+                r.region not in q.figures.log.directory.regions or not q.may_own(fact):
+            continue
+        orphan = orphan_of(q.figures, r)
+        if orphan is not None and q.is_own(orphan["owner"]):
+            found.append({"referral": r.id, "region": r.region, "from": r.sender,
+                          "to": r.recipient, "service": r.service, **orphan})
+    what = {kind: sum(orphan["what"] == kind for orphan in found) for kind in
+            ("left", "dropped", "undelivered", "unanswered", "uncontacted", "silent")}
+    found.sort(key=lambda o: bytes_of((o["region"], o["owner"])) +
+               [o["since_at"] if o["since_at"] is not None else -math.inf, o["referral"].encode()])
+    return {"what": what, **({} if q.is_row else {"orphans": found})}
+
+
+def orphan_of(figures, r):
+    """The first of the kinds that holds, or None."""
+    now, directory = figures.now, figures.log.directory
+    member = directory.members.get(r.recipient)
+
+    def limit(name, otherwise):
+        return directory.setting(r.region, name, otherwise)
+
+    def told(what, owner, step, since):
+        return {"what": what, "owner": owner, "step": step, "since_at": since}
+    if not r.is_ended() and not directory.is_valid(r.recipient, now):
+        gone = None if member is None else directory.valid_to(r.recipient)
+        return told("left", r.sender, "refer_anew", gone if gone and gone <= now else None)
+    if figures.is_dropped(r):
+        return told("dropped", r.recipient, "hand_on", r.ended)
+    if r.is_ended():
+        return None
+    if r.delivered is None:
+        late = now - r.commit > limit("undelivered_hours", 1) * HOUR
+        return told("undelivered", r.recipient, "look_at_node", r.commit) if late else None
+    if r.accepted is None:
+        waited = r.recipients_time(r.delivered, now)[0]
+        late = waited > limit("unanswered_days", 5) * WORKING_DAY
+        return told("unanswered", r.recipient, "answer", r.delivered) if late else None
+    if r.contacted is None:
+        waited = r.recipients_time(r.accepted, now)[0]
+        late = waited > limit("uncontacted_days", 10) * WORKING_DAY
+        return told("uncontacted", r.recipient, "contact", r.accepted) if late else None
+    late = now - r.last_event > limit("silent_days", 30) * DAY
+    return told("silent", r.recipient, "tell", r.last_event) if late else None
+
+
+def silent_edges(q):
+    """Agreed and not used, used and not agreed, members that said nothing."""
+    used, agreed = q.used_edges(), q.agreed_edges()
+
+    def listed(edges, others):
+        return [{"region": region, "from": sender, "to": to, "transfers": edges[sender, to, region]}
+                for sender, to, region in sorted(edges, key=bytes_of)
+                if (sender, to, region) not in others]
+    return {"silent": listed(agreed, used), "unplanned": listed(used, agreed),
+            "members": [{"member": member, "node": "unknown", "heard_at": None}
+                        for member in sorted(q.silent_members(), key=str.encode)]}
+
+
 def targets(q):
     return {"answered": q.rate("target_met", "target_met", "target_missed"),
             "contacted": q.rate("contact_met", "contact_met", "contact_missed"),
@@ -1131,7 +1304,7 @@ def standings(q):
     """How the open ones of the cohort stand: missed past the limit, at risk from 80 % of it on."""
     counts = {"fine": 0, "at_risk": 0, "missed": 0}
     for r in q.open:
-        standing = standing_of(r, q.figures.log.time)
+        standing = standing_of(r, q.figures.now)
         if standing is not None:
             counts[standing] += 1
     return counts
@@ -1156,20 +1329,40 @@ METRICS = {"matrix": matrix, "acceptance": acceptance, "time-to-accept": time_to
            "time-to-contact": time_to_contact, "time-to-complete": time_to_complete,
            "loop-closed": loop_closed, "served": served, "ping-pong": ping_pong,
            "chain-length": chain_length, "targets": targets, "data-quality": data_quality,
-           "reciprocity": reciprocity, "concentration": concentration}
+           "reciprocity": reciprocity, "concentration": concentration,
+           "working-together": working_together, "orphans": orphans,
+           "silent-edges": silent_edges}
 
 
 class Figures:
-    """Everything that is counted at a position of the log."""
+    """Everything that is counted at a position of the log. `now`: the clock, by which open ones
+    stand well or badly; it may be later than the log's newest event."""
 
-    def __init__(self, log):
-        self.log = log
+    def __init__(self, log, now):
+        self.log, self.now = log, now
         self.facts = facts_of(log)
         self.cases = [CaseFact(case) for case in log.cases.values() if case.unvoided()]
+
+    def is_dropped(self, r):
+        """Redirected, and the child voided, withdrawn or undelivered 24 hours later; and nobody
+        handed the customer on since."""
+        if r.state != "redirected":
+            return False
+        case = self.log.cases[r.scope, r.case]
+        child = case.by_id.get(r.next)
+        lost = child is None or child.state in ("voided", "withdrawn") or \
+            child.delivered is None and self.now - child.created >= DAY
+        return lost and not any(case.parent(later) is r and later.state != "withdrawn"
+                                for later in case.unvoided()
+                                if child is None or later.seq > child.seq)
 
     def waited(self, r):
         """How long a referral has lain with its recipient."""
         return r.recipients_time(r.delivered, self.log.time)
+
+    def meetings_of(self, q, x, y):
+        """Meetings held with both of those held with x."""
+        return {"num": 0, "den": 0}
 
     def refused(self, q):
         """Refused events of a member, of the members that act in a region, of all."""
@@ -1197,7 +1390,12 @@ class Figures:
     def answer(self, asked, whole=None):
         """n, decided, pending and the values of a question; `whole`: the one it is a row of."""
         q = Question(asked, self)
-        q.whole = q if whole is None else Question(whole, self)
+        q.is_row = whole is not None
+        q.whole = Question(whole, self) if q.is_row else q
+        values = METRICS[q.metric](q)
+        if q.metric == "orphans":
+            n = sum(values["what"].values())
+            return {"n": n, "decided": 0, "pending": n, "values": values}
         if q.side == "cases":
             n, decided = q.sum_cases("cases"), q.sum_cases("cases_closed")
         elif q.kind == "stock":
@@ -1206,7 +1404,7 @@ class Figures:
         else:
             n = q.sum("referrals")
             decided = n - q.sum("pending")
-        return {"n": n, "decided": decided, "pending": n - decided, "values": METRICS[q.metric](q)}
+        return {"n": n, "decided": decided, "pending": n - decided, "values": values}
 
     def row(self, asked, key):
         """The same of one row of the answer, told by its key."""

@@ -5,7 +5,7 @@
  *   {"directory": {...}}                          in force from the next batch on
  *   {"at": ms, "jobs": [[event ...] ...], "expire": bool, "figures": bool}   one batch
  *   {"reopen": true}                              as after a crash: what was committed is there
- *   {"ask": {...}, "as": member}   {"answer": {...}} or {"refusal": code, "why": sentence}
+ *   {"ask": {...}, "as": member, "now": ms}   {"answer": {...}} or {"refusal": code, "why": sentence}
  *   {"log": true}                  {"log": [...], "directories": [...]}
  *   {"audit": true}                {"audit": {events, rows, differences, what}}
  * It has no clock but the history's and no socket.
@@ -208,6 +208,7 @@ static void ask(player_t *p, const json_t *line)
         wrong_line("nobody is called %s", json_text(line, "as", "?"));
     put_json(&body, json_object_get(line, "ask"));
     must(kap_ask_init(&a, p->dir, who, kap_buf_span(&body), &why), why ? why : "a question");
+    a.now = json_number(line, "now", p->now);
     a.refusal = kap_ask_allowed(&a, &why);
     while (a.refusal == 0 && rc == KAP_E_AGAIN) {
         kap_txn_t *txn = reading(p);

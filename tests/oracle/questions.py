@@ -109,7 +109,7 @@ SHAPE = ["member", "region", "month"]
 BY = {"matrix": RATES, "acceptance": RATES, "time-to-accept": RATES, "time-to-contact": RATES,
       "time-to-complete": RATES, "loop-closed": RATES, "targets": RATES, "served": SHAPE,
       "ping-pong": SHAPE + ["edge"], "chain-length": SHAPE, "working-together": ["edge"],
-      "data-quality": ["member", "edge", "region", "month"], "orphans": ["member"],
+      "data-quality": ["member", "edge", "region", "month"], "orphans": ["member", "region"],
       "reciprocity": [], "silent-edges": [], "concentration": []}
 CASES = {"time-to-complete", "loop-closed", "served", "ping-pong", "chain-length",
          "working-together"}
@@ -225,7 +225,8 @@ def key_text(key):
 
 def tells(row, veiled):
     """Is there anything in the row?"""
-    passed_over = {"den", "exact"} | (NOW if veiled else set())
+    passed_over = {"den", "exact", "subcontracts", "together", "meetings"} | \
+        (NOW if veiled else set())
 
     def any_number(value):
         if isinstance(value, dict):

@@ -50,7 +50,7 @@ class Golden(unittest.TestCase):
         lines = histories.lines(self.steps) + [histories.last_batch(self.steps), {"log": True},
                                                {"ask": ask, "as": histories.READER}]
         log, answer = duel.play(lines)
-        figures = oracle.Figures(oracle.Log(log["log"], log["directories"]))
+        figures = oracle.Figures(oracle.Log(log["log"], log["directories"]), lines[-3]["at"])
         checks = duel.questions.compare(ask, answer, figures)
         self.assertEqual(checks.differences, [])
         return answer["answer"]

@@ -806,6 +806,8 @@ int kap_rows_succession(kap_txn_t *txn, kap_succeeded_t kind, kap_span_t id,
     kap_key_t key;
     kap_span_t value;
 
+    if (id.size == 0)
+        return KAP_E_NOTFOUND;
     kap_key_scoped(&key, kind, id);
     int rc = kap_txn_get(txn, KAP_ROWS_SUCCESSIONS, kap_key_span(&key), &value);
     return rc == KAP_OK ? kap_succession_row_unpack(value, row) : rc;

@@ -57,33 +57,40 @@ static void put_words(kap_buf_t *map, const char *words)
     }
 }
 
-question_t question_of(desk_t *d, kap_directory_t *dir, const char *who, const char *words)
+question_t question_map(desk_t *d, kap_directory_t *dir, const char *who, kap_span_t map)
 {
-    kap_buf_t map = {0};
     kap_ask_t ask;
     kap_txn_t *txn;
     question_t answer = {0};
     kap_mp_t *root = kap_arena_alloc(d->arena, sizeof *root);
     const char *why = NULL;
 
-    put_words(&map, words);
     const kap_member_t *member = kap_directory_member(dir, kap_span_str(who));
     cr_assert_not_null(member, "%s", who);
-    cr_assert_eq(kap_ask_init(&ask, dir, member, kap_buf_span(&map), &why), KAP_OK, "%s", why);
+    cr_assert_eq(kap_ask_init(&ask, dir, member, map, &why), KAP_OK, "%s", why);
     ask.now = d->now;
     cr_assert_eq(kap_txn_begin(d->store, KAP_TXN_READ, &txn), KAP_OK);
     int rc = kap_ask_store(&ask, txn);
-    cr_assert_eq(rc, KAP_OK, "%s: %s", words, kap_err_name(rc));
+    cr_assert_eq(rc, KAP_OK, "%s", kap_err_name(rc));
     kap_txn_abort(&txn);
     answer.refusal = ask.refusal;
     answer.why = ask.why == NULL ? "" : kap_arena_str(d->arena, kap_span_str(ask.why));
     if (ask.refusal == 0) {
         kap_span_t copy = kap_arena_dup(d->arena, kap_buf_span(&ask.out));
         cr_assert_eq(ask.out.err, KAP_OK);
-        cr_assert_eq(kap_mp_read_answer(copy, d->arena, root, &why), KAP_OK, "%s: %s", words, why);
+        cr_assert_eq(kap_mp_read_answer(copy, d->arena, root, &why), KAP_OK, "%s", why);
         answer.root = root;
     }
     kap_ask_fini(&ask);
+    return answer;
+}
+
+question_t question_of(desk_t *d, kap_directory_t *dir, const char *who, const char *words)
+{
+    kap_buf_t map = {0};
+
+    put_words(&map, words);
+    question_t answer = question_map(d, dir, who, kap_buf_span(&map));
     kap_buf_fini(&map);
     return answer;
 }

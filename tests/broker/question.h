@@ -16,7 +16,9 @@ typedef struct {
 
 /* Asks as the member, of the desk's directory. Lives in the desk's arena. */
 question_t question_as(desk_t *d, const char *who, const char *words);
-/* The same of another directory. */
+/* The same with the request's map as it is. */
+question_t question_map(desk_t *d, kap_directory_t *dir, const char *who, kap_span_t map);
+/* Of another directory. */
 question_t question_of(desk_t *d, kap_directory_t *dir, const char *who, const char *words);
 
 /* As the coordinator "a"; must be answered. */

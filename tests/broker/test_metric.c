@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "answer.h"
 #include "metric.h"
 #include "question.h"
 
@@ -738,6 +739,77 @@ Test(metric, refuses_with_what_would_be_right)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         cr_expect_str_eq(question_refused(d, cases[i].words), cases[i].sentence, "%s: %s",
                          cases[i].words, question_refused(d, cases[i].words));
+}
+
+/* Objects of every kind. */
+static void put_odd(kap_buf_t *map, int odd)
+{
+    char text[600];
+
+    memset(text, 'x', sizeof text);
+    switch (odd) {
+    case 0:
+        kap_mp_put_nil(map);
+        return;
+    case 1:
+        kap_mp_put_bool(map, true);
+        return;
+    case 2:
+        kap_mp_put_int(map, -7);
+        return;
+    case 3:
+        kap_mp_put_cstr(map, "");
+        return;
+    case 4:
+        kap_mp_put_str(map, kap_span(text, sizeof text));
+        return;
+    case 5:
+        kap_mp_put_bin(map, kap_span(text, 3));
+        return;
+    case 6:
+        kap_mp_put_array(map, 2);
+        kap_mp_put_cstr(map, "a");
+        kap_mp_put_str(map, kap_span(text, KAP_LIMIT_ID_BYTES + 1));
+        return;
+    default:
+        kap_mp_put_map(map, 1);
+        kap_mp_put_cstr(map, "edge");
+        kap_mp_put_map(map, 0);
+    }
+}
+
+Test(metric, parameters_of_any_kind_are_answered_or_refused_with_a_sentence)
+{
+    static const char *const keys[] = {"metric", "region", "area", "nation", "organisation",
+                                       "member", "edge",   "from", "to",     "month",
+                                       "year",   "zone",   "kind", "by",     "where",
+                                       "clock",  "time",   "view", "after",  "limit"};
+    enum { KEYS = sizeof keys / sizeof keys[0], ODDS = 8 };
+
+    hand("1", "1", "a", "b", NULL);
+    for (int k = 0; k < KEYS; k++) {
+        for (int odd = 0; odd < ODDS; odd++) {
+            bool metric = strcmp(keys[k], "metric") == 0, region = strcmp(keys[k], "region") == 0;
+            bool by = strcmp(keys[k], "by") == 0;
+            kap_buf_t map = {0};
+            kap_query_begin(&map, "metrics", 1u + !metric + !region + !by);
+            for (int other = 0; other < 3; other++) {
+                static const char *const usual[3][2] = {
+                    {"metric", "matrix"}, {"region", "mikkeli"}, {"by", "edge"}};
+                if (strcmp(usual[other][0], keys[k]) == 0)
+                    continue;
+                kap_mp_put_cstr(&map, usual[other][0]);
+                kap_mp_put_cstr(&map, usual[other][1]);
+            }
+            kap_mp_put_cstr(&map, keys[k]);
+            put_odd(&map, odd);
+            question_t answer = question_map(d, d->dir, "a", kap_buf_span(&map));
+            cr_expect(answer.refusal == 0 || answer.why[0] != '\0', "%s, %d", keys[k], odd);
+            cr_expect(answer.refusal != 0 || strcmp(keys[k], "nation") == 0, "%s, %d", keys[k],
+                      odd);
+            kap_buf_fini(&map);
+        }
+    }
 }
 
 /* --- the whole table --- */

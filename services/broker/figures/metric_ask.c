@@ -151,14 +151,19 @@ static int read_metric(reader_t *r)
 
 /* --- of what --- */
 
+static bool is_id(kap_span_t id)
+{
+    return id.size >= 1 && id.size <= KAP_LIMIT_ID_BYTES;
+}
+
 static int read_edge(reader_t *r)
 {
     const kap_mp_t *edge = kap_mp_get(r->root, "edge");
     kap_scope_t *scope = &r->q->what.scope;
 
     if (!kap_mp_str(kap_mp_item(edge, 0), &scope->from) ||
-        !kap_mp_str(kap_mp_item(edge, 1), &scope->to) || edge->count != 2 ||
-        scope->from.size == 0 || scope->to.size == 0)
+        !kap_mp_str(kap_mp_item(edge, 1), &scope->to) || edge->count != 2 || !is_id(scope->from) ||
+        !is_id(scope->to))
         return refuse(r, KAP_E_INVALID, "edge is [from, to], two members");
     return KAP_OK;
 }
@@ -189,8 +194,8 @@ static int read_scope(reader_t *r)
                   : nation       ? KAP_SCOPE_NATION
                   : area         ? KAP_SCOPE_AREA
                                  : KAP_SCOPE_REGION;
-    if ((region && scope->region.size == 0) || (area && scope->area.size == 0) ||
-        (member && scope->member.size == 0) || (organisation && scope->organisation.size == 0))
+    if ((region && !is_id(scope->region)) || (area && !is_id(scope->area)) ||
+        (member && !is_id(scope->member)) || (organisation && !is_id(scope->organisation)))
         return refuse(r, KAP_E_INVALID, "region, area, organisation and member are ids");
     return edge ? read_edge(r) : KAP_OK;
 }

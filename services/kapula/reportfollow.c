@@ -67,15 +67,17 @@ static const char *cell_text(kap_report_t *report, const column_t *column, const
                    ? kept(report, text)
                    : kap_report_count(report, value->i);
     default:
-        return hidden && column->right ? "1–4" : "";
+        return hidden && strcmp(column->key, "n") == 0 ? "1–4" : "";
     }
 }
 
 static bool says_anything(const kap_mp_t *list, const char *key)
 {
-    for (uint32_t i = 0; i < list->count; i++)
-        if (kap_mp_get(kap_mp_item(list, i), key))
+    for (uint32_t i = 0; i < list->count; i++) {
+        const kap_mp_t *value = kap_mp_get(kap_mp_item(list, i), key);
+        if (value && value->kind != KAP_MP_NIL)
             return true;
+    }
     return false;
 }
 
@@ -183,7 +185,7 @@ static void put_meeting_tiles(kap_report_t *report, const kap_mp_t *values)
 void kap_report_visits(kap_report_t *report)
 {
     static const column_t clock[] = {{"name", KAP_SAY_FORUM, KAP_LIST_NONE, false},
-                                     {"kind", KAP_SAY_WHAT, KAP_LIST_FORUM, false},
+                                     {"forum_kind", KAP_SAY_WHAT, KAP_LIST_FORUM, false},
                                      {"expected", KAP_SAY_EXPECTED, KAP_LIST_NONE, true},
                                      {"due", KAP_SAY_DUE, KAP_LIST_NONE, true},
                                      {"held", KAP_SAY_HELD, KAP_LIST_NONE, true},
@@ -263,7 +265,7 @@ static const struct {
       {"value", KAP_SAY_VALUE, KAP_LIST_NONE, true},
       {"unit", KAP_SAY_UNIT, KAP_LIST_UNIT, false},
       {"change", KAP_SAY_MOVED_BY, KAP_LIST_NONE, true},
-      {"source", KAP_SAY_INFO_SOURCE, KAP_LIST_NONE, false}}},
+      {"info_source", KAP_SAY_INFO_SOURCE, KAP_LIST_NONE, false}}},
 };
 
 /* What of the contract's least is not there. */
@@ -274,7 +276,7 @@ static void put_missing(kap_report_t *report, const kap_mp_t *minimum)
     for (uint32_t i = 0; minimum && i < minimum->count; i++) {
         const kap_mp_t *row = kap_mp_item(minimum, i);
         const char *what = kap_code_text(
-            KAP_LIST_MINIMUM, kap_code_parse(KAP_LIST_MINIMUM, kap_mp_get_str(row, "what")),
+            KAP_LIST_MINIMUM, kap_code_parse(KAP_LIST_MINIMUM, kap_mp_get_str(row, "minimum")),
             report->lang);
         if (what && !kap_mp_get_bool(row, "there", true))
             kap_buf_printf(&line, "%s%s", line.size ? "; " : "", what);

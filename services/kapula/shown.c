@@ -64,7 +64,14 @@ static kap_code_list_t list_of(kap_span_t key)
     static const struct {
         const char *key;
         kap_code_list_t list;
-    } more[] = {{"state", KAP_LIST_STATE}, {"forum_kind", KAP_LIST_FORUM}};
+    } more[] = {{"state", KAP_LIST_STATE},
+                {"forum_kind", KAP_LIST_FORUM},
+                {"question", KAP_LIST_EVALUATION},
+                {"survey", KAP_LIST_SURVEY},
+                {"indicator", KAP_LIST_INDICATOR},
+                {"unit", KAP_LIST_UNIT},
+                {"way", KAP_LIST_WAY},
+                {"minimum", KAP_LIST_MINIMUM}};
     for (size_t i = 0; i < sizeof more / sizeof *more; i++)
         if (kap_span_eq_str(key, more[i].key))
             return more[i].list;

@@ -158,26 +158,28 @@ Test(metric_meetings, count_what_arose_in_them)
 Test(metric_meetings, stand_by_the_kind_of_their_forum)
 {
     play_year();
-    cr_expect_str_eq(saying_told(d, ask_year(), "kinds"),
-                     "kind joint_visit planned 1 open 0 held 2 unplanned 1 cancelled 0 moved 0 "
-                     "adherence 1/1 participation 2/2\n"
-                     "kind seminar planned 0 open 0 held 1 unplanned 1 cancelled 0 moved 0 "
-                     "adherence 0/0 participation 0/0\n"
-                     "kind steering_group planned 1 open 0 held 1 unplanned 0 cancelled 0 moved 0 "
-                     "adherence 1/1 participation 0/2\n"
-                     "kind working_group planned 4 open 1 held 2 unplanned 0 cancelled 1 moved 1 "
-                     "adherence 1/4 participation 5/6\n");
+    cr_expect_str_eq(
+        saying_told(d, ask_year(), "kinds"),
+        "forum_kind joint_visit planned 1 open 0 held 2 unplanned 1 cancelled 0 moved 0 "
+        "adherence 1/1 participation 2/2\n"
+        "forum_kind seminar planned 0 open 0 held 1 unplanned 1 cancelled 0 moved 0 "
+        "adherence 0/0 participation 0/0\n"
+        "forum_kind steering_group planned 1 open 0 held 1 unplanned 0 cancelled 0 moved 0 "
+        "adherence 1/1 participation 0/2\n"
+        "forum_kind working_group planned 4 open 1 held 2 unplanned 0 cancelled 1 moved 1 "
+        "adherence 1/4 participation 5/6\n");
 }
 
 Test(metric_meetings, are_held_against_the_clock_of_their_forums)
 {
     play_year();
     const kap_mp_t *values = ask_year();
-    cr_expect_str_eq(saying_told(d, values, "clock"),
-                     "forum f1 name Työryhmä kind working_group expected 12 due 5 held 2 "
-                     "cancelled 1 adherence 1/4\n"
-                     "forum f2 name  kind steering_group expected 3 due 1 held 1 cancelled 0 "
-                     "adherence 1/1 yearly_target 3\n");
+    cr_expect_str_eq(
+        saying_told(d, values, "clock"),
+        "forum f1 name Työryhmä forum_kind working_group expected 12 due 5 held 2 "
+        "cancelled 1 adherence 1/4 yearly_target -\n"
+        "forum f2 name - forum_kind steering_group expected 3 due 1 held 1 cancelled 0 "
+        "adherence 1/1 yearly_target 3\n");
     meter_count(values, "expected", 15);
     meter_count(values, "due", 6);
     meter_count(ask("2026-02-01", "2026-04-01"), "expected", 3); /* 10 and 18 Feb, 18 March */
@@ -307,14 +309,14 @@ Test(metric_meetings, are_told_beside_the_targets_of_the_year)
 {
     play_targets();
     const char *of_2026 =
-        "target joint_visits year 2026 regions 1 reached 0 value 20 done 2\n"
-        "target leads year 2026 regions 1 reached 1 value 2 done 2\n"
-        "target actions year 2026 regions 1 reached 0 value 3 done 2\n"
-        "target new_customers year 2026 regions 1 reached 1 value 4 done 5\n"
-        "target plans year 2026 regions 1 reached 0 value 80 done 66.666\n"
-        "target feedback year 2026 regions 1 reached 1 value 3 done 3.5\n"
-        "target meetings year 2026 regions 1 reached 0 value 10 done 6\n"
-        "target meetings year 2026 forum f1 regions 1 reached 0 value 11 done 2\n";
+        "target joint_visits year 2026 forum - value 20 done 2 reached 0 regions 1\n"
+        "target leads year 2026 forum - value 2 done 2 reached 1 regions 1\n"
+        "target actions year 2026 forum - value 3 done 2 reached 0 regions 1\n"
+        "target new_customers year 2026 forum - value 4 done 5 reached 1 regions 1\n"
+        "target plans year 2026 forum - value 80 done 66.666 reached 0 regions 1\n"
+        "target feedback year 2026 forum - value 3 done 3.5 reached 1 regions 1\n"
+        "target meetings year 2026 forum - value 10 done 6 reached 0 regions 1\n"
+        "target meetings year 2026 forum f1 value 11 done 2 reached 0 regions 1\n";
     cr_expect_str_eq(saying_told(d, ask_year(), "targets"), of_2026);
     cr_expect_str_eq(saying_told(d, ask("2026-02-01", "2026-02-02"), "targets"), of_2026);
     cr_expect_str_eq(saying_told(d, ask(NULL, NULL), "targets"), of_2026);
@@ -323,8 +325,9 @@ Test(metric_meetings, are_told_beside_the_targets_of_the_year)
     meter_word(meter_item(before, "targets", "target", "new_customers", NULL, NULL), "done", "7");
     meter_word(meter_item(before, "targets", "target", "seminars", NULL, NULL), "value", "2");
     meter_word(meter_item(before, "targets", "target", "plans", NULL, NULL), "done", "0");
-    cr_expect_null(
-        kap_mp_get(meter_item(before, "targets", "target", "feedback", NULL, NULL), "done"));
+    cr_expect_eq(
+        kap_mp_get(meter_item(before, "targets", "target", "feedback", NULL, NULL), "done")->kind,
+        KAP_MP_NIL);
 }
 
 Test(metric_meetings, of_regions_add_up_the_targets_that_are_counts)
@@ -346,7 +349,7 @@ Test(metric_meetings, of_regions_add_up_the_targets_that_are_counts)
     plans = meter_item(values, "targets", "target", "plans", NULL, NULL);
     meter_count(plans, "regions", 2);
     meter_count(plans, "reached", 1);
-    cr_expect_null(kap_mp_get(plans, "value"));
+    cr_expect_eq(kap_mp_get(plans, "value")->kind, KAP_MP_NIL);
 }
 
 /* --- asked by request --- */
@@ -384,4 +387,27 @@ Test(metric_meetings, of_a_region_tell_outsiders_no_members)
     cr_expect_null(kap_mp_get(values, "clock"));
     answer = question(d, "metric=meetings region=mikkeli year=2026"); /* its coordinator */
     cr_expect_gt(meter_length(kap_mp_get(answer, "values"), "members"), 0);
+}
+
+/* --- comments, beside any metric --- */
+
+Test(metric_meetings, a_members_comment_stands_beside_its_figures)
+{
+    play_year();
+    say(d, "b", KAP_EV_FIGURES_COMMENTED, "member=b;period=2026-02;text=Kaksi lomalla");
+    say(d, "b", KAP_EV_FIGURES_COMMENTED, "member=b;period=2026;text=Vilkas vuosi");
+    say(d, "c", KAP_EV_FIGURES_COMMENTED, "member=c;period=2026-03;text=Muutto");
+    const kap_mp_t *answer = question(d, "metric=meetings region=mikkeli year=2026 by=member");
+    const kap_mp_t *comment = kap_mp_get(question_row(answer, "b"), "comment");
+    meter_word(comment, "period", "2026");
+    meter_word(comment, "text", "Vilkas vuosi");
+    meter_word(kap_mp_get(question_row(answer, "c"), "comment"), "text", "Muutto");
+    cr_expect_null(kap_mp_get(question_row(answer, "a"), "comment"));
+    answer = question(d, "metric=acceptance region=mikkeli month=2026-02 by=member");
+    cr_expect_eq(question_rows(answer), 0); /* what is handed over began in May */
+    answer = question(d, "metric=meetings region=mikkeli month=2026-02 by=member");
+    meter_word(kap_mp_get(question_row(answer, "b"), "comment"), "text", "Kaksi lomalla");
+    say(d, "b", KAP_EV_FIGURES_COMMENTED, "member=b;period=2026-02");
+    answer = question(d, "metric=meetings region=mikkeli month=2026-02 by=member");
+    cr_expect_null(kap_mp_get(question_row(answer, "b"), "comment"));
 }

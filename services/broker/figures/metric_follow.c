@@ -6,6 +6,7 @@
 #include "err.h"
 #include "followup.h"
 #include "metric_own.h"
+#include "mp.h"
 
 enum { SCALES = 2, ALL_SEGMENTS = -2 };
 
@@ -66,6 +67,14 @@ static int add_item(void *arg, const kap_followed_item_t *item)
     return done(&f->plans);
 }
 
+static void put_year(kap_buf_t *item, int year)
+{
+    if (year != 0)
+        kap_metric_number(item, "year", (uint64_t)year);
+    else
+        kap_own_nil(item, "year");
+}
+
 static void put_plans(follow_t *f)
 {
     kap_metric_list_t list = {0};
@@ -73,17 +82,16 @@ static void put_plans(follow_t *f)
     kap_tally_sort(&f->plans);
     for (size_t i = 0; i < f->plans.count; i++) {
         const kap_tally_t *row = f->plans.rows[i];
-        kap_buf_t *item = kap_metric_item(&list, row->k[0] != 0 ? 7 : 6);
+        kap_buf_t *item = kap_metric_item(&list, 7);
         if (item == NULL)
             continue;
         kap_own_code(item, "plan", KAP_LIST_PLAN, row->k[1]);
-        if (row->k[0] != 0)
-            kap_metric_number(item, "year", (uint64_t)row->k[0]);
+        put_year(item, row->k[0]);
         kap_metric_number(item, "items", (uint64_t)row->v[ITEMS]);
         kap_metric_number(item, "reached", (uint64_t)row->v[REACHED]);
+        kap_metric_rate(item, "share", (uint64_t)row->v[REACHED], (uint64_t)row->v[ITEMS]);
         kap_metric_number(item, "unreported", (uint64_t)row->v[UNREPORTED]);
         kap_metric_number(item, "dropped", (uint64_t)row->v[DROPPED]);
-        kap_metric_rate(item, "share", (uint64_t)row->v[REACHED], (uint64_t)row->v[ITEMS]);
     }
     kap_metric_put_list(f->values, "plans", &list);
 }
@@ -174,12 +182,22 @@ static int add_surveys(follow_t *f, uint32_t region)
     return rc;
 }
 
+/* n and mean of answers, nil where they are hidden: two pairs, and a third that says so. */
+static void put_mean(kap_buf_t *item, uint64_t n, int64_t sum, uint64_t values, bool hidden)
+{
+    if (hidden)
+        kap_own_nil(item, "n");
+    else
+        kap_metric_number(item, "n", n);
+    kap_own_mean(item, "mean", sum, hidden ? 0 : values);
+    if (hidden)
+        kap_own_flag(item, "hidden", true);
+}
+
 static void put_question(kap_metric_list_t *list, const kap_tally_t *row, bool own)
 {
-    bool hidden = row->v[SHOWN] == 0, scaled = row->k[1] != 0;
-    bool valued = !hidden && row->v[ANSWERS] > 0, less = !hidden && row->v[LEFT_OUT] > 0;
-    kap_buf_t *item =
-        kap_metric_item(list, 2u + !own + scaled + (hidden ? 1u : 2u) + valued + less);
+    bool hidden = row->v[SHOWN] == 0, less = !hidden && row->v[LEFT_OUT] > 0;
+    kap_buf_t *item = kap_metric_item(list, (own ? 5u : 7u) + less);
 
     if (item == NULL)
         return;
@@ -187,16 +205,13 @@ static void put_question(kap_metric_list_t *list, const kap_tally_t *row, bool o
         kap_metric_text(item, "survey", row->a);
     kap_metric_text(item, "question", row->b);
     kap_metric_number(item, "year", (uint64_t)row->k[0]);
-    if (scaled)
+    if (!own && row->k[1] != 0)
         kap_metric_number(item, "scale", (uint64_t)row->k[1]);
-    if (hidden) {
-        kap_own_flag(item, "hidden", true);
-        return;
-    }
-    kap_metric_number(item, "n", answers_of(row));
-    kap_metric_number(item, "texts", (uint64_t)row->v[TEXTS]);
-    if (valued)
-        kap_own_mean(item, "mean", row->v[SUM], (uint64_t)row->v[ANSWERS]);
+    else if (!own)
+        kap_own_nil(item, "scale");
+    put_mean(item, answers_of(row), row->v[SUM], (uint64_t)row->v[ANSWERS], hidden);
+    if (!hidden)
+        kap_metric_number(item, "texts", (uint64_t)row->v[TEXTS]);
     if (less)
         kap_metric_number(item, "left_out", (uint64_t)row->v[LEFT_OUT]);
 }
@@ -236,20 +251,16 @@ static int add_feedback(follow_t *f)
 static void put_answers(kap_metric_list_t *list, int scale, int segment, uint64_t n, int64_t sum,
                         bool hidden)
 {
-    kap_buf_t *item =
-        n == 0 ? NULL : kap_metric_item(list, 1u + (segment != ALL_SEGMENTS) + (hidden ? 1u : 2u));
+    kap_buf_t *item = n == 0 ? NULL : kap_metric_item(list, 4u + hidden);
 
     if (item == NULL)
         return;
     if (segment != ALL_SEGMENTS)
         kap_own_code(item, "segment", KAP_LIST_SEGMENT, segment);
+    else
+        kap_own_nil(item, "segment");
     kap_metric_number(item, "scale", (uint64_t)scale);
-    if (hidden) {
-        kap_own_flag(item, "hidden", true);
-        return;
-    }
-    kap_metric_number(item, "n", n);
-    kap_own_mean(item, "mean", sum, n);
+    put_mean(item, n, sum, n, hidden);
 }
 
 static void put_feedback(follow_t *f)
@@ -321,7 +332,8 @@ static const kap_tally_t *year_before(const follow_t *f, const kap_tally_t *row)
 
 static void put_number(kap_buf_t *buf, const char *key, int64_t number)
 {
-    kap_own_decimal(buf, key, number * 1000);
+    kap_mp_put_cstr(buf, key);
+    kap_mp_put_int(buf, number);
 }
 
 static void put_customers(follow_t *f)
@@ -331,20 +343,21 @@ static void put_customers(follow_t *f)
     kap_tally_sort(&f->customers);
     for (size_t i = 0; i < f->customers.count; i++) {
         const kap_tally_t *row = f->customers.rows[i], *before = year_before(f, row);
-        kap_buf_t *item =
-            row->k[0] < f->first
-                ? NULL
-                : kap_metric_item(&list, 4u + (row->k[1] != ALL_SEGMENTS) + (before != NULL));
+        kap_buf_t *item = row->k[0] < f->first ? NULL : kap_metric_item(&list, 6);
         if (item == NULL)
             continue;
         kap_metric_number(item, "year", (uint64_t)row->k[0]);
         if (row->k[1] != ALL_SEGMENTS)
             kap_own_code(item, "segment", KAP_LIST_SEGMENT, row->k[1]);
+        else
+            kap_own_nil(item, "segment");
         kap_metric_number(item, "total", (uint64_t)row->v[TOTAL]);
         kap_metric_number(item, "new", (uint64_t)row->v[NEW]);
-        kap_metric_number(item, "reports", (uint64_t)row->v[REPORTS]);
         if (before != NULL)
             put_number(item, "change", row->v[TOTAL] - before->v[TOTAL]);
+        else
+            kap_own_nil(item, "change");
+        kap_metric_number(item, "reports", (uint64_t)row->v[REPORTS]);
     }
     kap_metric_put_list(f->values, "customers", &list);
 }
@@ -497,23 +510,29 @@ static void put_indicator(kap_metric_list_t *list, const kap_tally_t *row,
                           const kap_tally_t *before)
 {
     bool changed = has_change(before, row), single = row->v[REGIONS] == 1;
-    bool valued = single || !row->v[UNSUMMED];
-    kap_buf_t *item = kap_metric_item(list, 6u + valued + changed);
+    kap_buf_t *item = kap_metric_item(list, 8);
 
     if (item == NULL)
         return;
     kap_metric_text(item, "indicator", row->a);
-    kap_own_code(item, "segment", KAP_LIST_SEGMENT, row->k[0]);
+    if (row->k[0] >= 0)
+        kap_own_code(item, "segment", KAP_LIST_SEGMENT, row->k[0]);
+    else
+        kap_own_nil(item, "segment");
     kap_metric_text(item, "period", row->text[PERIOD_TEXT]);
-    kap_metric_text(item, "unit", row->text[UNIT_TEXT]);
-    kap_metric_text(item, "source", row->text[SOURCE_TEXT]);
-    kap_metric_number(item, "regions", (uint64_t)row->v[REGIONS]);
     if (single)
         kap_metric_text(item, "value", row->text[VALUE_TEXT]);
-    else if (valued)
+    else if (!row->v[UNSUMMED])
         kap_own_decimal(item, "value", row->v[VALUE]);
+    else
+        kap_own_nil(item, "value");
     if (changed)
         kap_own_decimal(item, "change", row->v[VALUE] - before->v[VALUE]);
+    else
+        kap_own_nil(item, "change");
+    kap_metric_text(item, "unit", row->text[UNIT_TEXT]);
+    kap_metric_text(item, "info_source", row->text[SOURCE_TEXT]);
+    kap_metric_number(item, "regions", (uint64_t)row->v[REGIONS]);
 }
 
 static void put_indicators(follow_t *f)
@@ -554,7 +573,7 @@ static void put_minimum(follow_t *f)
 
     for (int i = 0; i < KAP_MINIMUM_COUNT; i++) {
         kap_buf_t *item = kap_metric_item(&list, 4);
-        kap_own_code(item, "what", KAP_LIST_MINIMUM, i);
+        kap_own_code(item, "minimum", KAP_LIST_MINIMUM, i);
         kap_own_flag(item, "there", f->regions > 0 && f->with[i] == f->regions);
         kap_metric_number(item, "with", f->with[i]);
         kap_metric_number(item, "regions", f->regions);

@@ -267,7 +267,7 @@ static void put_kinds(meetings_t *g, kap_metric_values_t *values)
         kap_buf_t *item = kap_metric_item(&list, 9);
         if (item == NULL)
             continue;
-        kap_metric_text(item, "kind", row->a.size > 0 ? row->a : KAP_SPAN("none"));
+        kap_own_text(item, "forum_kind", row->a);
         kap_metric_number(item, "planned", sum_of(row->v, PLANNED));
         kap_metric_number(item, "open", sum_of(row->v, OPEN));
         kap_metric_number(item, "held", sum_of(row->v, HELD));
@@ -492,14 +492,13 @@ static void put_forum(wheel_t *c, kap_span_t id, const kap_forum_t *forum, uint6
                       uint64_t due)
 {
     const kap_tally_t *row = kap_tally(&c->g->forums, id, kap_span("", 0), 0, 0, 0, 0);
-    kap_buf_t *item =
-        row == NULL ? NULL : kap_metric_item(&c->list, 8u + (forum->yearly_target > 0));
+    kap_buf_t *item = row == NULL ? NULL : kap_metric_item(&c->list, 9);
 
     if (item == NULL)
         return;
     kap_metric_text(item, "forum", id);
-    kap_metric_text(item, "name", forum->name);
-    kap_metric_text(item, "kind", forum->kind);
+    kap_own_text(item, "name", forum->name);
+    kap_own_text(item, "forum_kind", forum->kind);
     kap_metric_number(item, "expected", expected);
     kap_metric_number(item, "due", due);
     kap_metric_number(item, "held", sum_of(row->v, HELD));
@@ -507,6 +506,8 @@ static void put_forum(wheel_t *c, kap_span_t id, const kap_forum_t *forum, uint6
     kap_metric_rate(item, "adherence", sum_of(row->v, ADHERED), sum_of(row->v, OVER));
     if (forum->yearly_target > 0)
         kap_metric_number(item, "yearly_target", forum->yearly_target);
+    else
+        kap_own_nil(item, "yearly_target");
 }
 
 /* A forum that ended expects nothing from then on. */
@@ -732,19 +733,22 @@ static void put_targets(targets_t *t, kap_metric_values_t *values)
         const kap_tally_t *row = t->told.rows[i];
         bool summed = !is_share(row->k[1]) || row->v[T_REGIONS] == 1;
         bool done = summed && row->v[T_DONE] >= 0;
-        kap_buf_t *item = kap_metric_item(&list, 4u + (row->a.size > 0) + summed + done);
+        kap_buf_t *item = kap_metric_item(&list, 7);
         if (item == NULL)
             continue;
         kap_own_code(item, "target", KAP_LIST_TARGET, row->k[1]);
         kap_metric_number(item, "year", (uint64_t)row->k[0]);
-        if (row->a.size > 0)
-            kap_metric_text(item, "forum", row->a);
-        kap_metric_number(item, "regions", (uint64_t)row->v[T_REGIONS]);
-        kap_metric_number(item, "reached", (uint64_t)row->v[T_REACHED]);
+        kap_own_text(item, "forum", row->a);
         if (summed)
             kap_own_decimal(item, "value", row->v[T_VALUE]);
+        else
+            kap_own_nil(item, "value");
         if (done)
             kap_own_decimal(item, "done", row->v[T_DONE]);
+        else
+            kap_own_nil(item, "done");
+        kap_metric_number(item, "reached", (uint64_t)row->v[T_REACHED]);
+        kap_metric_number(item, "regions", (uint64_t)row->v[T_REGIONS]);
     }
     kap_metric_put_list(values, "targets", &list);
 }

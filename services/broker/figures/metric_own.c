@@ -282,13 +282,28 @@ void kap_own_flag(kap_buf_t *buf, const char *key, bool flag)
     kap_mp_put_bool(buf, flag);
 }
 
-void kap_own_mean(kap_buf_t *buf, const char *key, int64_t sum_milli, uint64_t n)
+void kap_own_nil(kap_buf_t *buf, const char *key)
 {
     kap_mp_put_cstr(buf, key);
-    kap_mp_put_map(buf, 2);
-    kap_mp_put_cstr(buf, "sum_milli");
-    kap_mp_put_int(buf, sum_milli);
-    kap_metric_number(buf, "n", n);
+    kap_mp_put_nil(buf);
+}
+
+void kap_own_text(kap_buf_t *buf, const char *key, kap_span_t text)
+{
+    if (text.size > 0)
+        kap_metric_text(buf, key, text);
+    else
+        kap_own_nil(buf, key);
+}
+
+void kap_own_mean(kap_buf_t *buf, const char *key, int64_t sum_milli, uint64_t n)
+{
+    int64_t half = (int64_t)(n / 2), by = (int64_t)n;
+
+    if (n == 0)
+        kap_own_nil(buf, key);
+    else
+        kap_own_decimal(buf, key, (sum_milli + (sum_milli < 0 ? -half : half)) / by);
 }
 
 /* --- small numbers --- */

@@ -74,8 +74,11 @@ void kap_own_code(kap_buf_t *buf, const char *key, kap_code_list_t list, int cod
 /* `key` a decimal of thousandths, as text. */
 void kap_own_decimal(kap_buf_t *buf, const char *key, int64_t milli);
 void kap_own_flag(kap_buf_t *buf, const char *key, bool flag);
-/* `key` a mean: {sum_milli, n}. */
+/* `key` the mean of n values, as such a decimal, rounded; nil of none. */
 void kap_own_mean(kap_buf_t *buf, const char *key, int64_t sum_milli, uint64_t n);
+/* `key` a text, nil when it is empty; `key` nil. */
+void kap_own_text(kap_buf_t *buf, const char *key, kap_span_t text);
+void kap_own_nil(kap_buf_t *buf, const char *key);
 
 /* --- small numbers --- */
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "err.h"
+#include "followed.h"
 #include "mp.h"
 #include "now.h"
 #include "rows.h"
@@ -226,6 +227,30 @@ static int put_values(const kap_metric_at_t *at, const kap_metric_query_t *query
     return KAP_OK;
 }
 
+/* What the row's member says of its figures in that region and window; *there false: nothing. */
+static int comment_of(const kap_metric_at_t *at, const kap_metric_query_t *query,
+                      const kap_metric_key_t *row, kap_followed_comment_t *comment, bool *there)
+{
+    kap_followed_range_t range = {row->scope.region_number, row->scope.a, row->window.from_ms,
+                                  row->window.to_ms};
+
+    *there = false;
+    if (query->by != KAP_BY_MEMBER || row->hidden || row->scope.utc || range.region == 0 ||
+        range.member == 0)
+        return KAP_OK;
+    int rc = kap_followed_comment(at->txn, &range, comment);
+    *there = rc == KAP_OK;
+    return rc == KAP_E_NOTFOUND ? KAP_OK : rc;
+}
+
+static void put_comment(kap_buf_t *buf, const kap_followed_comment_t *comment)
+{
+    kap_mp_put_cstr(buf, "comment");
+    kap_mp_put_map(buf, 2);
+    put_id(buf, "period", comment->period);
+    put_id(buf, "text", comment->text);
+}
+
 static int put_row(const kap_metric_at_t *at, const kap_metric_query_t *query,
                    const kap_metric_show_t *show, const kap_metric_key_t *row, uint64_t whole,
                    kap_buf_t *out)
@@ -234,11 +259,17 @@ static int put_row(const kap_metric_at_t *at, const kap_metric_query_t *query,
     kap_metric_values_t values = {.row = true, .whole = whole, .least = show->row_least};
     bool named =
         query->by == KAP_BY_EDGE || query->by == KAP_BY_MEMBER || query->by == KAP_BY_REGION;
-    bool unassigned = is_unassigned(at, query, row);
+    bool unassigned = is_unassigned(at, query, row), commented;
+    kap_followed_comment_t comment;
+    int rc = comment_of(at, query, row, &comment, &commented);
 
-    kap_mp_put_map(out, (row->hidden ? 2u : 5u) + named + unassigned);
+    if (rc != KAP_OK)
+        return rc;
+    kap_mp_put_map(out, (row->hidden ? 2u : 5u) + named + unassigned + commented);
     put_key(out, query, row);
-    int rc = put_name(out, at, query, row);
+    rc = put_name(out, at, query, row);
+    if (commented)
+        put_comment(out, &comment);
     if (unassigned) {
         kap_mp_put_cstr(out, "unassigned");
         kap_mp_put_bool(out, true);

@@ -669,76 +669,75 @@ Test(metric, pages_go_on_behind_the_last_key)
 
 /* --- refusals --- */
 
+static const struct {
+    const char *words, *sentence;
+} refusals[] = {
+    {"metric=acceptence region=mikkeli", "there is no metric acceptence; there is acceptance"},
+    {"metric=time region=mikkeli",
+     "there is no metric time; there is time-to-accept, time-to-contact, time-to-complete"},
+    {"metric=matrix", "say of what: region, area, nation (true), organisation, member or edge"},
+    {"metric=matrix region=mikkeli area=etela-savo",
+     "ask of one: region, area, nation or organisation"},
+    {"metric=matrix area=etela-savo member=a",
+     "a member or an edge stands alone or beside a region, nothing else"},
+    {"metric=matrix region=nowhere",
+     "there is no region or archive nowhere; `kapula directory` lists them"},
+    {"metric=matrix area=nowhere", "there is no area nowhere; `kapula directory` lists them"},
+    {"metric=matrix organisation=7", "there is no organisation 7; `kapula directory` lists them"},
+    {"metric=matrix member=nobody", "there is no member nobody; `kapula directory` lists them"},
+    {"metric=matrix region=mikkeli edge=a>nobody",
+     "there is no member nobody; `kapula directory` lists them"},
+    {"metric=matrix region=mikkeli edge=a", "edge is [from, to], two members"},
+    {"metric=matrix region=mikkeli from=2026-02-30", "from is a day as 2026-01-31"},
+    {"metric=matrix region=mikkeli from=2026-01-02 to=2026-01-02",
+     "from is a day before to, which is the first day left out: from 2026-01-01 to 2026-02-01 "
+     "is January"},
+    {"metric=matrix region=mikkeli month=2026-13", "month is as 2026-10"},
+    {"metric=matrix region=mikkeli year=26", "year is as 2026"},
+    {"metric=matrix region=mikkeli year=2026 month=2026-01",
+     "give a month, a year, or from and to"},
+    {"metric=matrix region=mikkeli zone=Mars", "zone is Europe/Helsinki or UTC"},
+    {"metric=matrix region=mikkeli clock=wall", "clock is recipient or customer"},
+    {"metric=matrix region=mikkeli time=spare", "time is working or elapsed"},
+    {"metric=matrix region=mikkeli view=later", "view is then or now"},
+    {"metric=acceptance region=mikkeli kind=flow", "acceptance is told as cohort"},
+    {"metric=matrix region=mikkeli kind=most", "matrix is told as cohort, flow, stock"},
+    {"metric=reciprocity region=mikkeli by=edge",
+     "reciprocity cannot be broken down; leave by and where out"},
+    {"metric=served region=mikkeli by=service",
+     "served can be broken down by member, region, month"},
+    {"metric=served region=mikkeli where.service=training",
+     "served can be broken down by member, region, month"},
+    {"metric=matrix region=mikkeli by=region",
+     "by region wants an area, the nation, or a member or edge without a region"},
+    {"metric=matrix region=mikkeli member=a by=member",
+     "by edge and by member want a region, an area, the nation or an organisation; by edge a "
+     "member too"},
+    {"metric=matrix region=mikkeli where.colour=red",
+     "where is one of service, segment, warm, origin and its value"},
+    {"metric=matrix region=mikkeli where.warm=hot", "warm is one of false, true"},
+    {"metric=matrix region=mikkeli by=warm where.warm=true",
+     "by and where are two different breakdowns"},
+    {"metric=matrix kind=flow edge=a>b from=2026-01-02",
+     "flows and stocks of an edge, a service, a segment and the like are counted by months: "
+     "let from and to be firsts of a month"},
+    {"metric=matrix kind=flow region=mikkeli month=2026-01 zone=UTC",
+     "flow is counted in days of Europe/Helsinki here; ask with that zone"},
+    {"metric=served region=mikkeli month=2026-01 zone=UTC",
+     "served is counted in days of Europe/Helsinki here; ask with that zone"},
+    {"metric=matrix region=mikkeli limit=0", "limit is 1 to 100000 rows"},
+    {"metric=matrix region=mikkeli by=edge after.member=a",
+     "after is the key of the last row that you have"},
+};
+
 Test(metric, refuses_with_what_would_be_right)
 {
-    static const struct {
-        const char *words, *sentence;
-    } cases[] = {
-        {"metric=acceptence region=mikkeli", "there is no metric acceptence; there is acceptance"},
-        {"metric=time region=mikkeli",
-         "there is no metric time; there is time-to-accept, time-to-contact, time-to-complete"},
-        {"metric=matrix", "say of what: region, area, nation (true), organisation, member or edge"},
-        {"metric=matrix region=mikkeli area=etela-savo",
-         "ask of one: region, area, nation or organisation"},
-        {"metric=matrix area=etela-savo member=a",
-         "a member or an edge stands alone or beside a region, nothing else"},
-        {"metric=matrix region=nowhere",
-         "there is no region or archive nowhere; `kapula directory` lists them"},
-        {"metric=matrix area=nowhere", "there is no area nowhere; `kapula directory` lists them"},
-        {"metric=matrix organisation=7",
-         "there is no organisation 7; `kapula directory` lists them"},
-        {"metric=matrix member=nobody", "there is no member nobody; `kapula directory` lists them"},
-        {"metric=matrix region=mikkeli edge=a>nobody",
-         "there is no member nobody; `kapula directory` lists them"},
-        {"metric=matrix region=mikkeli edge=a", "edge is [from, to], two members"},
-        {"metric=matrix region=mikkeli from=2026-02-30", "from is a day as 2026-01-31"},
-        {"metric=matrix region=mikkeli from=2026-01-02 to=2026-01-02",
-         "from is a day before to, which is the first day left out: from 2026-01-01 to 2026-02-01 "
-         "is January"},
-        {"metric=matrix region=mikkeli month=2026-13", "month is as 2026-10"},
-        {"metric=matrix region=mikkeli year=26", "year is as 2026"},
-        {"metric=matrix region=mikkeli year=2026 month=2026-01",
-         "give a month, a year, or from and to"},
-        {"metric=matrix region=mikkeli zone=Mars", "zone is Europe/Helsinki or UTC"},
-        {"metric=matrix region=mikkeli clock=wall", "clock is recipient or customer"},
-        {"metric=matrix region=mikkeli time=spare", "time is working or elapsed"},
-        {"metric=matrix region=mikkeli view=later", "view is then or now"},
-        {"metric=acceptance region=mikkeli kind=flow", "acceptance is told as cohort"},
-        {"metric=matrix region=mikkeli kind=most", "matrix is told as cohort, flow, stock"},
-        {"metric=reciprocity region=mikkeli by=edge",
-         "reciprocity cannot be broken down; leave by and where out"},
-        {"metric=served region=mikkeli by=service",
-         "served can be broken down by member, region, month"},
-        {"metric=served region=mikkeli where.service=training",
-         "served can be broken down by member, region, month"},
-        {"metric=matrix region=mikkeli by=region",
-         "by region wants an area, the nation, or a member or edge without a region"},
-        {"metric=matrix region=mikkeli member=a by=member",
-         "by edge and by member want a region, an area, the nation or an organisation; by edge a "
-         "member too"},
-        {"metric=matrix region=mikkeli where.colour=red",
-         "where is one of service, segment, warm, origin and its value"},
-        {"metric=matrix region=mikkeli where.warm=hot", "warm is one of false, true"},
-        {"metric=matrix region=mikkeli by=warm where.warm=true",
-         "by and where are two different breakdowns"},
-        {"metric=matrix kind=flow edge=a>b from=2026-01-02",
-         "flows and stocks of an edge, a service, a segment and the like are counted by months: "
-         "let "
-         "from and to be firsts of a month"},
-        {"metric=matrix kind=flow region=mikkeli month=2026-01 zone=UTC",
-         "flow is counted in days of Europe/Helsinki here; ask with that zone"},
-        {"metric=served region=mikkeli month=2026-01 zone=UTC",
-         "served is counted in days of Europe/Helsinki here; ask with that zone"},
-        {"metric=matrix region=mikkeli limit=0", "limit is 1 to 100000 rows"},
-        {"metric=matrix region=mikkeli by=edge after.member=a",
-         "after is the key of the last row that you have"},
-    };
 
     create_at(d->now, 1, "mikkeli");
     hand("x", "x", "a", "b", NULL);
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-        cr_expect_str_eq(question_refused(d, cases[i].words), cases[i].sentence, "%s: %s",
-                         cases[i].words, question_refused(d, cases[i].words));
+    for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++)
+        cr_expect_str_eq(question_refused(d, refusals[i].words), refusals[i].sentence, "%s: %s",
+                         refusals[i].words, question_refused(d, refusals[i].words));
 }
 
 /* Objects of every kind. */

@@ -148,8 +148,8 @@ Test(query, metrics_are_told_as_the_asker_may_see_them)
     cr_expect_eq(kap_mp_get_int(answer.root, "n", -1), 4, "its own, anywhere");
     asker_query(&te, "metrics", &answer, "metric", "acceptances", "region", "mikkeli", NULL);
     cr_expect_eq(answer.refusal, KAP_REFUSAL_REQUEST_PARAMETER);
-    cr_expect(kap_span_eq_str(answer.sentence,
-                              "there is no metric acceptances; there is acceptance"));
+    cr_expect(
+        kap_span_eq_str(answer.sentence, "there is no metric acceptances; there is acceptance"));
     asker_query(&te, "metrics", &answer, "metric", "matrix", "region", "nowhere", NULL);
     cr_expect_eq(answer.refusal, KAP_REFUSAL_REQUEST_NOT_FOUND);
     asker_t ely;

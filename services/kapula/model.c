@@ -167,6 +167,13 @@ static void settle_answer(kap_cli_t *cli, kap_said_t *said)
     drop(said, "value");
 }
 
+static bool is_on_scale(const char *value)
+{
+    int64_t number;
+    return kap_span_int(kap_span_str(value), &number) && number >= 1 &&
+           number <= KAP_EVALUATION_SCALE;
+}
+
 static bool settle_evaluation(kap_cli_t *cli, kap_said_t *said, char *why)
 {
     const char *question = kap_said(said, "question"), *value = kap_said(said, "value");
@@ -186,7 +193,7 @@ static bool settle_evaluation(kap_cli_t *cli, kap_said_t *said, char *why)
     kap_said_set(cli, said, "question", kap_span_str(kap_code_name(KAP_LIST_EVALUATION, code)));
     kap_said_set(cli, said, "survey",
                  kap_span_str(kap_code_name(KAP_LIST_SURVEY, KAP_SURVEY_SELF_EVALUATION)));
-    if (kap_evaluation_is_scaled(code) && value && !is_number(value)) {
+    if (kap_evaluation_is_scaled(code) && value && !is_on_scale(value)) {
         snprintf(why, KAP_MODEL_WHY, "%s: '%.60s' is no number from 1 to %d",
                  kap_code_name(KAP_LIST_EVALUATION, code), value, KAP_EVALUATION_SCALE);
         return false;

@@ -2,6 +2,7 @@
 /* kapula survey list, evaluate list, advice list and customers list --new: what is told as figures
  * only, because each event counts by itself. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "asking.h"
@@ -20,7 +21,7 @@ typedef struct {
 COLUMNS(survey_columns, {.key = "survey"}, {.key = "question"}, {.key = "year"},
         {.key = "n", .right = true}, {.key = "average", .right = true},
         {.key = "scale", .right = true}, {.key = "texts", .right = true});
-COLUMNS(evaluation_columns, {.key = "question"}, {.key = "year"}, {.key = "n", .right = true},
+COLUMNS(evaluation_columns, {.key = "question"}, {.key = "n", .right = true},
         {.key = "average", .right = true}, {.key = "texts", .right = true});
 COLUMNS(advice_columns, {.key = "service"}, {.key = "segment"}, {.key = "channel"},
         {.key = "n", .right = true});
@@ -67,12 +68,21 @@ static kap_mp_t row_of(kap_cli_t *cli, const kap_mp_t *row)
         kap_shown_add(&map, kap_mp_key(row, i));
         kap_shown_add(&map, kap_mp_value(row, i));
     }
+    kap_shown_set_text(&map, "id", kap_mp_get_str(row, "question"));
     show_code(cli, &map, row, "survey", KAP_LIST_SURVEY);
     show_code(cli, &map, row, "question", KAP_LIST_EVALUATION);
     show_mean(cli, &map, row);
     if (kap_mp_get_bool(row, "hidden", false) && cli->format == KAP_FORMAT_TABLE)
         kap_shown_set_text(&map, "average", kap_span_str(kap_shown_word(cli, KAP_WORD_TOO_FEW)));
     return kap_shown_map(&map);
+}
+
+/* The questions of the self-evaluation in their own order. */
+static int by_question(const void *a, const void *b)
+{
+    int x = kap_code_parse(KAP_LIST_EVALUATION, kap_mp_get_str(a, "id"));
+    int y = kap_code_parse(KAP_LIST_EVALUATION, kap_mp_get_str(b, "id"));
+    return (x > y) - (x < y);
 }
 
 /* The metric's answer of the year, of which one list is wanted. */
@@ -105,6 +115,8 @@ static int show(kap_cli_t *cli, const figures_t *view, const kap_args_t *args)
             kap_mp_t made = row_of(cli, kap_mp_item(rows, i));
             kap_shown_add(&list, &made);
         }
+        if (list.used > 1 && strcmp(view->value, "evaluation") == 0)
+            qsort(list.items, list.used, sizeof *list.items, by_question);
         kap_mp_t made = kap_shown_array(&list);
         code = kap_shown_rows(cli, view->value, &made, view->columns);
     }

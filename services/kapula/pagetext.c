@@ -100,7 +100,7 @@ static void put_matrix(const kap_page_block_t *block, FILE *out, int width)
 {
     kap_table_column_t heads[KAP_PAGE_COLUMNS + 3] = {{"", KAP_TABLE_RIGHT, 0},
                                                       {"", KAP_TABLE_LEFT, 0}};
-    char numbers[KAP_PAGE_COLUMNS][8];
+    char numbers[KAP_PAGE_COLUMNS][16];
     const char *cells[KAP_PAGE_COLUMNS + 2];
     for (int i = 0; i < block->columns; i++) {
         snprintf(numbers[i], sizeof numbers[i], "%d", i + 1);

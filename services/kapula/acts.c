@@ -5,6 +5,7 @@
 #include "args.h"
 #include "clock.h"
 #include "ids.h"
+#include "operate.h"
 #include "saying.h"
 
 /* What one command line says. */
@@ -312,9 +313,15 @@ int kap_cmd_event(kap_cli_t *cli, int argc, char **argv)
         "event", "TYPE", 1, 1,
         "Any follow-up event, its fields by --field NAME=VALUE.\v"
         "For example: kapula event kapula.advice.given.v1 --field service=startup-advice "
-        "--field segment=founder --field channel=meeting --field count=3"};
+        "--field segment=founder --field channel=meeting --field count=3\n"
+        "The operator says to the broker itself who follows whom: kapula event member.succeeded "
+        "--field from_ids=old --field to_ids=new --field valid_from=2026-01-01; region.succeeded "
+        "and area.succeeded likewise. One that is split: --field to_ids=a,b --field "
+        "by_region=mikkeli=a,pieksamaki=b"};
     line_t line = {.verb = "report"};
     kap_args_parse(cli, &usage, argc, argv, &line.args);
+    if (kap_operate_knows(line.args.words[0]))
+        return kap_operate(cli, line.args.words[0], &line.args);
     kap_args_add(&line.args, "type", line.args.words[0]);
     return say(cli, &line);
 }

@@ -342,6 +342,9 @@ static void key_text(view_t *view, const column_t *column, const kap_mp_t *row,
         snprintf(out, KAP_SHOWN_BYTES, "%s", region_name(view->cli, id, ""));
     if (!*out)
         snprintf(out, KAP_SHOWN_BYTES, "%.*s", KAP_SPAN_ARGS(id));
+    size_t used = strlen(out);
+    if (member && kap_mp_get_bool(row, "unassigned", false))
+        snprintf(out + used, KAP_SHOWN_BYTES - used, " *");
 }
 
 static void cell_text(view_t *view, const column_t *column, const kap_mp_t *row,
@@ -467,11 +470,22 @@ static int print_rows(view_t *view)
 
 /* --- foot --- */
 
+static bool has_unassigned(const kap_mp_t *rows)
+{
+    for (uint32_t i = 0; is_list(rows) && i < rows->count; i++)
+        if (kap_mp_get_bool(kap_mp_item(rows, i), "unassigned", false))
+            return true;
+    return false;
+}
+
 static void print_notes(view_t *view)
 {
     const kap_mp_t *notes = kap_mp_get(view->answer, "notes");
     kap_buf_t line;
     kap_buf_init(&line);
+    if (has_unassigned(kap_mp_get(view->answer, "rows")))
+        kap_shown_line(0, 0, kap_span_str(""),
+                       kap_span_str(kap_shown_word(view->cli, KAP_WORD_UNASSIGNED_WHY)));
     for (uint32_t i = 0; is_list(notes) && i < notes->count; i++)
         if (kap_mp_item(notes, i)->kind == KAP_MP_STR)
             kap_shown_line(0, 0, kap_span_str(""), kap_mp_item(notes, i)->s);

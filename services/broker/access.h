@@ -78,7 +78,7 @@ unsigned kap_read_cut(unsigned parts, kap_span_t stream, kap_span_t from, kap_sp
 typedef enum {
     KAP_SEE_NOTHING, /* nobody known */
     KAP_SEE_TOTALS,  /* regional totals of whole months, small cells hidden; and own edges */
-    KAP_SEE_EDGES,   /* every edge, whole months or years, small cells hidden */
+    KAP_SEE_EDGES,   /* every edge, month by month, small cells hidden */
     KAP_SEE_FULL,    /* everything, live */
 } kap_see_t;
 kap_see_t kap_may_see(const kap_directory_t *dir, const kap_member_t *who, kap_span_t region,

@@ -170,6 +170,20 @@ static bool edges_params(const kap_ask_t *ask, bool archive, kap_edges_query_t *
     return true;
 }
 
+/* The region is one of the directory: all else is seen in full or not at all. */
+static void hide_edges(const kap_ask_t *ask, kap_see_t see, const kap_edges_query_t *query,
+                       kap_edges_t *edges)
+{
+    const kap_region_t *region = kap_directory_region(ask->dir, query->region);
+    kap_hide_from_t whom = {.see = see,
+                            .totals = region->area.size > 0 &&
+                                      kap_may_see_area(ask->who, region->area) == KAP_SEE_FULL,
+                            .self = ask->who->id,
+                            .k = region->hidden_below,
+                            .now = ask->now > edges->as_of_time ? ask->now : edges->as_of_time};
+    kap_hide_edges(edges, query, &whom);
+}
+
 static int ask_edges(kap_ask_t *ask, kap_txn_t *txn)
 {
     kap_edges_query_t query;
@@ -189,8 +203,7 @@ static int ask_edges(kap_ask_t *ask, kap_txn_t *txn)
     if (rc != KAP_OK)
         return rc;
     if (see != KAP_SEE_FULL)
-        kap_hide_edges(&edges, &query, see, ask->who->id,
-                       kap_directory_region(ask->dir, query.region)->hidden_below);
+        hide_edges(ask, see, &query, &edges);
     kap_figures_edges_encode(&ask->out, &query, &edges);
     return KAP_OK;
 }

@@ -11,10 +11,7 @@
 #include "metric_tell.h"
 #include "now.h"
 
-enum {
-    EMBARGO_DAYS = 14, /* others see a period so long after its end */
-    HIDDEN_BELOW = 5,  /* where no region says it */
-};
+enum { HIDDEN_BELOW = 5 }; /* where no region says it */
 
 /* A question while it is answered. */
 typedef struct {
@@ -133,7 +130,7 @@ static void look(metrics_t *m)
     /* months of two zones would tell of the hours between them */
     m->settled = w->has_to && kap_window_is_months(w) && w->zone == kap_cell_zone(scope->utc) &&
                  (w->has_from || m->query.kind == KAP_KIND_OF_STOCK) &&
-                 w->to_ms + EMBARGO_DAYS * KAP_DAY_MS <= now;
+                 w->to_ms + KAP_HIDE_DAYS * KAP_DAY_MS <= now;
     if (w->has_from)
         kap_window_month(&month, w->zone, w->from.year, w->from.month);
     m->month = m->settled && w->has_from && kap_date_cmp(w->to, month.to) == 0;

@@ -11,6 +11,8 @@
 
 #include "span.h"
 
+enum { KAP_HIDE_DAYS = 14 }; /* others see a period so long after its end */
+
 /* A cell of a table with rows and columns (of edges: from and to; a table of one column has one
  * row of cells, each its own column). Tables of several groups (regions) are told apart by group.
  */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "hide.h"
+#include "scope.h"
 
 static bool is_own(const kap_edge_t *edge, kap_span_t self)
 {
@@ -28,18 +29,32 @@ static kap_hide_cell_t *table_of(const kap_edges_t *edges, kap_span_t self, uint
     return cells;
 }
 
-void kap_hide_edges(kap_edges_t *edges, const kap_edges_query_t *query, kap_see_t see,
-                    kap_span_t self, uint32_t k)
+/* Is the window whole months that ended some time ago? *one: a single one. */
+static bool is_settled(const kap_edges_query_t *query, int64_t now, bool *one)
 {
-    bool months =
-        (!query->has_from || query->from.day == 1) && (!query->has_to || query->to.day == 1);
-    kap_hide_cell_t *cells = months && see == KAP_SEE_EDGES ? table_of(edges, self, k) : NULL;
+    kap_window_t window, month;
+
+    kap_window_days(&window, query->zone, query->has_from, query->from, query->has_to, query->to);
+    *one = false;
+    if (!query->has_from || !query->has_to || query->zone != KAP_ZONE_HELSINKI ||
+        !kap_window_is_months(&window) || window.to_ms + KAP_HIDE_DAYS * KAP_DAY_MS > now)
+        return false;
+    kap_window_month(&month, query->zone, query->from.year, query->from.month);
+    *one = kap_date_cmp(month.to, query->to) == 0;
+    return true;
+}
+
+void kap_hide_edges(kap_edges_t *edges, const kap_edges_query_t *query, const kap_hide_from_t *whom)
+{
+    bool one, settled = is_settled(query, whom->now, &one);
+    kap_hide_cell_t *cells =
+        one && whom->see == KAP_SEE_EDGES ? table_of(edges, whom->self, whom->k) : NULL;
     uint64_t n = 0, pending = 0;
     uint32_t kept = 0;
 
     for (uint32_t i = 0; i < edges->count; i++) {
         const kap_edge_t *edge = &edges->edges[i];
-        if (!is_own(edge, self) && (cells == NULL || cells[i].hidden))
+        if (!is_own(edge, whom->self) && (cells == NULL || cells[i].hidden))
             continue;
         n += edge->counts[KAP_FIGURE_REFERRALS];
         pending += edge->counts[KAP_FIGURE_PENDING];
@@ -47,7 +62,7 @@ void kap_hide_edges(kap_edges_t *edges, const kap_edges_query_t *query, kap_see_
     }
     free(cells);
     edges->count = kept;
-    if (months && edges->n >= k)
+    if (whom->totals || (settled && edges->n >= whom->k))
         return;
     edges->n = n;
     edges->pending = pending;

@@ -9,11 +9,19 @@
 #include "access.h"
 #include "figures.h"
 
-/* Cuts `edges` to what somebody who sees `see` (not FULL) may know; `self` is its member id, k the
- * region's hidden_below. Figures by days are nobody's but the member's own. TOTALS: own edges, and
- * the totals of whole months when they are not small. EDGES: also the edges of whole months that
- * are not hidden. */
-void kap_hide_edges(kap_edges_t *edges, const kap_edges_query_t *query, kap_see_t see,
-                    kap_span_t self, uint32_t k);
+/* Who asks, when, and what the region says. */
+typedef struct {
+    kap_see_t see;   /* not FULL */
+    bool totals;     /* in full and at once: a role that covers the region's area */
+    kap_span_t self; /* its member id */
+    uint32_t k;      /* the region's hidden_below */
+    int64_t now;
+} kap_hide_from_t;
+
+/* Cuts `edges` to what the asker may know: its own edges always; totals of whole months that ended
+ * 14 days ago, when they are not small; of one such month, where the region shows them (EDGES), the
+ * edges that are not hidden too. A total that may not be told is that of the edges that are. */
+void kap_hide_edges(kap_edges_t *edges, const kap_edges_query_t *query,
+                    const kap_hide_from_t *whom);
 
 #endif

@@ -38,10 +38,24 @@ static bool shows(const char *from, const char *to)
     return false;
 }
 
+/* January, long ago. */
+static const kap_edges_query_t january = {
+    .has_from = true, .from = {2026, 1, 1}, .has_to = true, .to = {2026, 2, 1}};
+
+/* What somebody is told of it so many days after its end. */
+static void hide(const kap_edges_query_t *query, kap_see_t see, const char *self, int days)
+{
+    kap_date_t end = {2026, 2, 1};
+    kap_hide_from_t whom = {.see = see,
+                            .self = kap_span_str(self),
+                            .k = K,
+                            .now = kap_day_start_ms(KAP_ZONE_HELSINKI, end) + days * KAP_DAY_MS};
+    kap_hide_edges(&all, query, &whom);
+}
+
 Test(hide, others_see_their_own_edges_and_the_totals_of_whole_months)
 {
-    kap_edges_query_t query = {.has_from = true, .from = {2026, 1, 1}};
-    kap_hide_edges(&all, &query, KAP_SEE_TOTALS, KAP_SPAN("b"), K);
+    hide(&january, KAP_SEE_TOTALS, "b", 14);
     cr_expect_eq(all.count, 3);
     cr_expect(shows("a", "b"));
     cr_expect(shows("b", "c"));
@@ -50,29 +64,44 @@ Test(hide, others_see_their_own_edges_and_the_totals_of_whole_months)
     cr_expect_eq(all.pending, 6);
 }
 
-Test(hide, days_are_nobodys_but_the_members_own)
+Test(hide, days_and_what_has_not_settled_are_nobodys_but_the_members_own)
 {
-    kap_edges_query_t query = {.has_to = true, .to = {2026, 1, 2}};
-    kap_hide_edges(&all, &query, KAP_SEE_EDGES, KAP_SPAN("b"), K);
-    cr_expect_eq(all.count, 3);
-    cr_expect_eq(all.n, 60);
-    cr_expect_eq(all.pending, 3);
-    cr_expect_eq(all.decided, 57);
+    kap_edges_query_t cut = january, open = january, other = january;
+    const kap_edges_query_t *const queries[] = {&cut, &open, &other, &january};
+
+    cut.to.day = 2;
+    open.has_from = false;
+    other.zone = KAP_ZONE_UTC;
+    for (int i = 0; i < 4; i++) {
+        fill();
+        hide(queries[i], KAP_SEE_EDGES, "b", i == 3 ? 13 : 100);
+        cr_expect_eq(all.count, 3);
+        cr_expect_eq(all.n, 60);
+        cr_expect_eq(all.pending, 3);
+        cr_expect_eq(all.decided, 57);
+    }
 }
 
 Test(hide, small_totals_are_hidden)
 {
-    kap_edges_query_t query = {0};
     all.n = K - 1;
-    kap_hide_edges(&all, &query, KAP_SEE_TOTALS, KAP_SPAN("x"), K);
+    hide(&january, KAP_SEE_TOTALS, "x", 14);
     cr_expect_eq(all.count, 0);
     cr_expect_eq(all.n, 0);
 }
 
+Test(hide, covering_roles_have_every_total)
+{
+    kap_edges_query_t all_time = {0};
+    kap_hide_from_t whom = {.see = KAP_SEE_TOTALS, .totals = true, .self = KAP_SPAN("x"), .k = K};
+    kap_hide_edges(&all, &all_time, &whom);
+    cr_expect_eq(all.count, 0);
+    cr_expect_eq(all.n, 70);
+}
+
 Test(hide, a_small_edge_takes_the_next_smallest_of_its_row_and_column_with_it)
 {
-    kap_edges_query_t query = {0};
-    kap_hide_edges(&all, &query, KAP_SEE_EDGES, KAP_SPAN("x"), K);
+    hide(&january, KAP_SEE_EDGES, "x", 14);
     cr_expect_not(shows("a", "c"), "3 is small");
     cr_expect_not(shows("a", "b"), "else 3 = the row's sum less 10");
     cr_expect_not(shows("b", "c"), "else 3 = the column's sum less 20");
@@ -82,12 +111,16 @@ Test(hide, a_small_edge_takes_the_next_smallest_of_its_row_and_column_with_it)
     cr_expect_eq(all.n, 70);
 }
 
-Test(hide, edges_that_are_not_small_are_shown_to_the_nation)
+Test(hide, edges_that_are_not_small_are_shown_to_the_nation_month_by_month)
 {
-    kap_edges_query_t query = {0};
+    kap_edges_query_t longer = january;
+    longer.from = (kap_date_t){2025, 12, 1};
     edges[1].counts[KAP_FIGURE_REFERRALS] = K;
-    kap_hide_edges(&all, &query, KAP_SEE_EDGES, KAP_SPAN("x"), K);
+    hide(&january, KAP_SEE_EDGES, "x", 14);
     cr_expect_eq(all.count, 6);
+    hide(&longer, KAP_SEE_EDGES, "x", 14);
+    cr_expect_eq(all.count, 0, "of more than a month there are totals only");
+    cr_expect_eq(all.n, 70);
 }
 
 /* --- tables of any kind --- */

@@ -464,11 +464,24 @@ class Author:
         events.append(self.of_archive("accepted", later, {"referral": fresh}))
         return later
 
+    def act_succession(self):
+        """Somebody takes over: members that merge or split, a region, an area."""
+        kind, data = self.rng.choice([
+            ("member", {"from_ids": ["gone"], "to_ids": ["te"]}),
+            ("member", {"from_ids": ["te", "firma"], "to_ids": ["kunta"]}),
+            ("member", {"from_ids": ["agency"], "to_ids": ["ely", "campus"],
+                        "by_region": {"pieksamaki": "ely", "tampereen-kaupunkiseutu": "campus"}}),
+            ("member", {"from_ids": ["b1"], "to_ids": ["b2"]}),
+            ("region", {"from_ids": ["pieksamaki"], "to_ids": ["mikkeli"]}),
+            ("area", {"from_ids": ["etela-savo"], "to_ids": ["pirkanmaa"]})])
+        data["valid_from"] = day_text(self.now + self.rng.randint(-20, 5) * DAY)
+        self.say("op", self.event("op", kind + ".succeeded", data, self.now))
+
     ACTIONS = [("create", 26), ("deliver", 26), ("accept", 16), ("contact", 10), ("complete", 12),
                ("decline", 5), ("redirect", 12), ("continue", 6), ("withdraw", 4), ("hold", 4),
                ("resume", 4), ("void", 4), ("answer_received", 8), ("consent", 1),
                ("feedback", 3), ("note", 2), ("guided", 4), ("wrong", 3), ("tally", 3),
-               ("target", 1), ("agreement", 2), ("directory", 1), ("archive", 1)]
+               ("target", 1), ("agreement", 2), ("directory", 1), ("archive", 1), ("succession", 0.6)]
 
     def write(self):
         names, weights = zip(*self.ACTIONS)

@@ -13,6 +13,7 @@ Times are milliseconds since 1970 in UTC. A duration is a pair: working time, el
 """
 
 import bisect
+import copy
 import datetime
 import functools
 import math
@@ -174,7 +175,7 @@ class Referral:
         self.meeting = data.get("meeting")
         self.seq, self.commit = event["seq"], event["at"]
         self.created = min(event["time"], event["at"])
-        self.directory = log.directory
+        self.directory, self.clock_of = log.directory, data["to"]
         self.archive = self.scope is not None
         self.external = self.recipient.startswith("external:")
         ends = [log.directory.organisation(member) for member in (self.sender, self.recipient)]
@@ -211,10 +212,17 @@ class Referral:
     def is_ended(self):
         return self.state in TERMINAL
 
+    def area(self):
+        """Of its region when it was created; archives and bench regions lie in none."""
+        return "" if self.archive else self.directory.area(self.region)
+
+    def organisation(self, member):
+        return "" if self.archive else self.directory.organisation(member)
+
     # clocks
 
     def calendar(self):
-        return self.log.directory.calendar(None if self.archive else self.recipient)
+        return self.log.directory.calendar(None if self.archive else self.clock_of)
 
     def on_hold(self):
         return bool(self.holds) and self.holds[-1][1] is None
@@ -644,31 +652,29 @@ class Fact:
         self.referral = None
 
 
-def facts_of(log):
+def facts_of(cases, tallies):
     """Facts of every referral and tally."""
     facts = []
-    for case in log.cases.values():
+    for case in cases:
         first = case.first_accept()
         for referral in case.unvoided():
             facts.append(fact_of(referral, case, first))
-    for tally in log.tallies.values():
-        fact = Fact(tally["region"], tally["from"], tally["to"],
-                    area_of(tally["directory"], tally["region"], False), tally["at"], False)
-        fact.service, fact.segment = tally.get("service"), tally.get("segment")
-        fact.counts = {"reported": tally["count"]}
+    for tally in tallies:
         if tally["count"] > 0:    # a count of 0 takes an earlier one back
-            facts.append(fact)
+            facts.append(fact_of_tally(tally))
     return facts
 
 
-def area_of(directory, region, archive):
-    """Archives and bench regions lie in no area."""
-    return "" if archive else directory.area(region)
+def fact_of_tally(tally):
+    area = tally.get("area", tally["directory"].area(tally["region"]))
+    fact = Fact(tally["region"], tally["from"], tally["to"], area, tally["at"], False)
+    fact.service, fact.segment = tally.get("service"), tally.get("segment")
+    fact.counts = {"internal" if tally.get("inside") else "reported": tally["count"]}
+    return fact
 
 
 def fact_of(r, case, first):
-    fact = Fact(r.region, r.sender, r.recipient, area_of(r.directory, r.region, r.archive),
-                r.created, r.archive)
+    fact = Fact(r.region, r.sender, r.recipient, r.area(), r.created, r.archive)
     fact.referral = r
     fact.service, fact.segment, fact.origin, fact.warm = r.service, r.segment, r.origin, r.warm
     count_shape(fact, r, case)
@@ -786,9 +792,7 @@ class CaseFact:
         for r in members:
             for member in (r.sender, r.recipient):
                 if not member.startswith("external:"):
-                    area = area_of(r.directory, r.region, r.archive)
-                    organisation = "" if r.archive else r.directory.organisation(member)
-                    self.parts.setdefault((r.region, member), (area, organisation))
+                    self.parts.setdefault((r.region, member), (r.area(), r.organisation(member)))
         self.counts, self.complete = self.count(case, members), None
         if self.counts["cases_closed"]:
             self.complete = customers_time(self.at, max(r.ended for r in case.transfers()))
@@ -808,6 +812,70 @@ class CaseFact:
             "cases_closable": int(bool(closable)),
             "cases_loop_closed": int(bool(closable) and all(map(is_loop_closed, closable))),
         }
+
+
+# --- organisations as they are today ---
+
+class Today:
+    """Who stands in whose place at an instant: successions of members, regions and areas."""
+
+    def __init__(self, log, now):
+        self.log, self.heirs = log, {}
+        for event in log.others:
+            name, data = event["type"].split(".")[1:3], event["data"]
+            if name[1] == "succeeded" and day_start(HELSINKI, ordinal_of(data["valid_from"])) <= now:
+                for one in data["from_ids"]:
+                    self.heirs[name[0], one] = data.get("by_region") or {"": data["to_ids"][0]}
+
+    def heir(self, kind, name, region):
+        """Who follows in a region: by the region as it was, or as those that followed it."""
+        heirs = self.heirs.get((kind, name), {})
+        while region is not None:
+            heir = heirs.get("", heirs.get(region))
+            if heir is not None:
+                return heir
+            region = self.heirs.get(("region", region), {}).get("")
+        return None
+
+    def follow(self, kind, name, region=""):
+        while (heir := self.heir(kind, name, region)) is not None:
+            name = heir
+        return name
+
+    def region(self, region):
+        return self.follow("region", region)
+
+    def member(self, region, member):
+        return self.follow("member", member, region)
+
+    def area(self, region):
+        """Of a region of today."""
+        area = self.log.directory.area(region)
+        return self.follow("area", area, region) if area else ""
+
+    def case(self, case):
+        moved = Case()
+        moved.by_id = {name: self.referral(r) for name, r in case.by_id.items()}
+        return moved
+
+    def referral(self, r):
+        """The same handover between those of today; inside, where its ends fell together."""
+        if r.archive:
+            return r
+        moved = copy.copy(r)
+        moved.region = self.region(r.region)
+        moved.sender, moved.recipient = (self.member(r.region, end) for end in (r.sender, r.recipient))
+        moved.internal = r.internal or moved.sender == moved.recipient
+        moved.area = lambda: self.area(moved.region)
+        moved.organisation = lambda member: (self.log.directory.organisation(member)
+                                             or r.organisation(member))
+        return moved
+
+    def tally(self, row):
+        ends = {end: self.member(row["region"], row[end]) for end in ("from", "to")}
+        region = self.region(row["region"])
+        return {**row, **ends, "region": region, "area": self.area(region),
+                "inside": ends["from"] == ends["to"]}
 
 
 # --- what is asked: scope, window, side ---
@@ -864,7 +932,7 @@ class Question:
         """Does a referral belong to the scope? It counts in the area its region lay in when it was
         created; lists and what is open now go by where the region lies today."""
         asked = self.asked
-        area = self.figures.log.directory.area(fact.region) if today else fact.area
+        area = self.figures.area_today(fact.region) if today else fact.area
         if "region" in asked and fact.region != asked["region"]:
             return False
         if "edge" in asked and [fact.sender, fact.recipient] != list(asked["edge"]):
@@ -1338,10 +1406,25 @@ class Figures:
     """Everything that is counted at a position of the log. `now`: the clock, by which open ones
     stand well or badly; it may be later than the log's newest event."""
 
-    def __init__(self, log, now):
-        self.log, self.now = log, now
-        self.facts = facts_of(log)
-        self.cases = [CaseFact(case) for case in log.cases.values() if case.unvoided()]
+    def __init__(self, log, now, today=None):
+        self.log, self.now, self.today = log, now, today
+        cases, tallies = list(log.cases.values()), list(log.tallies.values())
+        if today is not None:
+            cases, tallies = list(map(today.case, cases)), list(map(today.tally, tallies))
+        self.facts = facts_of(cases, tallies)
+        self.cases = [CaseFact(case) for case in cases if case.unvoided()]
+        self.views = {}
+
+    def view(self, asked):
+        """The figures that a question is about: as then, or as organisations are now. How open
+        ones stand is a matter of the clock, all else of the log's time."""
+        if asked.get("view") != "now" or self.today is not None:
+            return self
+        at = self.now if asked["metric"] in ("targets", "orphans") else self.log.time
+        if at not in self.views:
+            today = Today(self.log, at)
+            self.views[at] = Figures(self.log, self.now, today) if today.heirs else self
+        return self.views[at]
 
     def is_dropped(self, r):
         """Redirected, and the child voided, withdrawn or undelivered 24 hours later; and nobody
@@ -1359,6 +1442,9 @@ class Figures:
     def waited(self, r):
         """How long a referral has lain with its recipient."""
         return r.recipients_time(r.delivered, self.log.time)
+
+    def area_today(self, region):
+        return self.log.directory.area(region) if self.today is None else self.today.area(region)
 
     def meetings_of(self, q, x, y):
         """Meetings held with both of those held with x."""
@@ -1455,7 +1541,8 @@ class Figures:
         if not ends:
             return
         if by == "edge":
-            yield {"edge": [fact.sender, fact.recipient]}
+            if fact.sender != fact.recipient:    # fell together since: no edge any more
+                yield {"edge": [fact.sender, fact.recipient]}
         elif by == "member":
             sides = {"sends": [fact.sender], "gets": [fact.recipient],
                      "cases": [fact.sender, fact.recipient]}[q.side]

@@ -124,6 +124,8 @@ static int add_edge(void *arg, uint32_t region, uint32_t from, uint32_t to)
     kap_vector_t sum = {0};
     kap_handed_t edge = {0};
 
+    if (from == to) /* fell together since */
+        return KAP_OK;
     what.scope = (kap_scope_t){.kind = KAP_SCOPE_EDGE,
                                .utc = h->query->what.scope.utc,
                                .region_number = region,

@@ -762,8 +762,6 @@ static int keep_edge(void *arg, uint32_t region, uint32_t from, uint32_t to)
     kap_cohort_key_t key = {.region = region, .from = from, .to = to};
     bool fits, other = false;
 
-    if (fell_together(e->n, &key))
-        return KAP_OK;
     key.from = member_now(e->n, region, from);
     key.to = member_now(e->n, region, to);
     key.region = kap_succession_region(e->n->successions, region);

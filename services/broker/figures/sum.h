@@ -80,7 +80,8 @@ typedef int (*kap_sum_region_fn)(void *arg, uint32_t region);
 int kap_sum_regions(kap_summer_t *summer, const kap_scope_t *scope, kap_sum_region_fn fn,
                     void *arg);
 
-/* Edges of a region, area, nation, member or organisation that ever had a referral. */
+/* Edges of a region, area, nation, member or organisation that ever had a referral. In view now
+ * those whose ends fell together are told with one member at both. */
 typedef int (*kap_sum_edge_fn)(void *arg, uint32_t region, uint32_t from, uint32_t to);
 int kap_sum_edges(kap_summer_t *summer, const kap_scope_t *scope, kap_sum_edge_fn fn, void *arg);
 

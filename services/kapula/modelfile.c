@@ -8,6 +8,7 @@
 #include "followup.h"
 #include "ids.h"
 #include "model.h"
+#include "progress.h"
 #include "saying.h"
 #include "shown.h"
 
@@ -38,6 +39,7 @@ typedef struct {
     uint32_t count, cap;
     uint32_t rows, headings, queued;
     force_t *forces;
+    kap_progress_t progress;
     kap_shown_list_t refusals; /* maps: line, field, sentence */
     int code;                  /* not 0: the node is silent, nothing more is said */
 } run_t;
@@ -52,6 +54,7 @@ static bool is_dry(const run_t *run)
 static void refuse(run_t *run, int64_t line, kap_span_t field, kap_span_t sentence)
 {
     kap_shown_list_t map = {.arena = run->cli->arena};
+    kap_progress_end(&run->progress); /* a line of its own; the bar comes back */
     kap_cli_fail(0, "%s:%lld: %.*s%s%.*s", run->path, (long long)line, KAP_SPAN_ARGS(field),
                  field.size ? ": " : "", KAP_SPAN_ARGS(sentence));
     kap_shown_set_int(&map, "line", line);
@@ -314,6 +317,16 @@ static void take_row(run_t *run, const kap_sheet_row_t *row)
     take_item(run, &item);
 }
 
+static void take_rows(run_t *run)
+{
+    kap_progress_begin(&run->progress, run->name, run->sheet.row_count);
+    for (uint32_t i = 0; run->code == 0 && i < run->sheet.row_count; i++) {
+        take_row(run, &run->sheet.rows[i]);
+        kap_progress_update(&run->progress, i + 1);
+    }
+    kap_progress_end(&run->progress);
+}
+
 /* The broker's verdicts on what was said; a silent broker is waited for once. */
 static void await_fates(run_t *run)
 {
@@ -364,6 +377,27 @@ static kap_span_t columns_text(const run_t *run, bool used)
     kap_span_t made = kap_arena_dup(run->cli->arena, kap_buf_span(&text));
     kap_buf_fini(&text);
     return made;
+}
+
+/* The same to programs: titles, of used ones with the field that they say. */
+static kap_mp_t columns_of(const run_t *run, bool used)
+{
+    kap_shown_list_t list = {.arena = run->cli->arena};
+    for (uint32_t i = 0; i < run->sheet.column_count; i++) {
+        const kap_sheet_column_t *column = &run->sheet.columns[i];
+        kap_shown_list_t map = {.arena = run->cli->arena};
+        if ((column->field != NULL) != used || kap_span_empty(column->title))
+            continue;
+        kap_mp_t made = {.kind = KAP_MP_STR, .s = column->title};
+        if (used) {
+            kap_shown_set_text(&map, "title", column->title);
+            kap_shown_set_text(&map, "field",
+                               kap_span_str(column->spread ? column->spread : column->field));
+            made = kap_shown_map(&map);
+        }
+        kap_shown_add(&list, &made);
+    }
+    return kap_shown_array(&list);
 }
 
 static void line(const run_t *run, kap_word_t word, kap_span_t text)
@@ -418,6 +452,8 @@ static void print_counts(const run_t *run)
 /* What a row is about, in a few words. */
 static const char *about(const item_t *item)
 {
+    if (item->change == REFUSED) /* it may hold what must not be told: see its line */
+        return "";
     static const char *const names[] = {"what",    "name", "indicator", "question", "target",
                                         "segment", "item", "service",   "origin"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -442,7 +478,8 @@ static kap_mp_t items_of(const run_t *run)
         for (int k = 0; k < item->said.count; k++)
             kap_shown_set_text(&fields, item->said.names[k], kap_span_str(item->said.values[k]));
         kap_mp_t said = kap_shown_map(&fields);
-        kap_shown_set(&map, "fields", &said);
+        if (json && item->change != REFUSED)
+            kap_shown_set(&map, "fields", &said);
         kap_mp_t made = kap_shown_map(&map);
         kap_shown_add(&list, &made);
     }
@@ -458,8 +495,9 @@ static void print_json(const run_t *run)
     kap_shown_set_text(&map, "delimiter", kap_span_str(delimiter));
     kap_shown_set_int(&map, "header_line", run->sheet.header_line);
     kap_shown_set_int(&map, "passed_over", run->sheet.passed_over);
-    kap_shown_set_text(&map, "columns", columns_text(run, true));
-    kap_shown_set_text(&map, "not_used", columns_text(run, false));
+    kap_mp_t columns = columns_of(run, true), not_used = columns_of(run, false);
+    kap_shown_set(&map, "columns", &columns);
+    kap_shown_set(&map, "not_used", &not_used);
     kap_shown_set_int(&map, "rows", run->rows);
     kap_shown_set_int(&map, "headings", run->headings);
     kap_shown_set_int(&map, "totals", run->sheet.totals);
@@ -529,8 +567,7 @@ int kap_model_file(kap_cli_t *cli, kap_model_t model, const kap_args_t *args, co
     else
         code = read_sheet(&run, kap_buf_span(&bytes));
     if (code == 0) {
-        for (uint32_t i = 0; run.code == 0 && i < run.sheet.row_count; i++)
-            take_row(&run, &run.sheet.rows[i]);
+        take_rows(&run);
         if (!is_dry(&run))
             await_fates(&run);
         code = tell(&run);

@@ -160,6 +160,52 @@ static int each_member(kap_summer_t *s, kap_span_t organisation, member_fn fn, v
     return rc;
 }
 
+/* Numbers of members, in order. */
+typedef struct {
+    kap_arena_t *arena;
+    uint32_t *numbers;
+    uint32_t count, cap;
+} members_t;
+
+static int take_member(void *arg, uint32_t member)
+{
+    members_t *m = arg;
+
+    if (m->count == m->cap) {
+        uint32_t cap = m->cap == 0 ? 16 : m->cap * 2;
+        uint32_t *grown = kap_arena_alloc(m->arena, cap * sizeof *grown);
+        if (grown == NULL)
+            return KAP_E_NOMEM;
+        if (m->count > 0)
+            memcpy(grown, m->numbers, m->count * sizeof *grown);
+        m->numbers = grown;
+        m->cap = cap;
+    }
+    m->numbers[m->count++] = member;
+    return KAP_OK;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+static int members_of(kap_summer_t *s, kap_span_t organisation, members_t *out)
+{
+    int rc = each_member(s, organisation, take_member, out);
+
+    if (rc == KAP_OK && out->count > 0)
+        qsort(out->numbers, out->count, sizeof *out->numbers, by_number);
+    return rc;
+}
+
+static bool is_among(const members_t *m, uint32_t member)
+{
+    return m->count > 0 && bsearch(&member, m->numbers, m->count, sizeof member, by_number) != NULL;
+}
+
 static int place_member(void *arg, uint32_t member)
 {
     const placing_t *p = arg;
@@ -218,6 +264,7 @@ typedef struct {
     bool utc;
     kap_sum_fact_fn fn;
     void *arg;
+    members_t members; /* of an organisation: one end is among them */
 } gleaner_t;
 
 static bool fact_fits(const gleaner_t *g, const kap_fact_t *fact)
@@ -257,6 +304,15 @@ static int glean_edge(const gleaner_t *g, uint32_t region, uint32_t from, uint32
     return rc == KAP_E_NOTFOUND ? KAP_OK : rc;
 }
 
+static bool edge_is_wanted(const gleaner_t *g, uint32_t from, uint32_t to, uint32_t only_to)
+{
+    bool sends = g->query->side == KAP_SIDE_SENDS;
+
+    if (g->query->scope.kind == KAP_SCOPE_ORGANISATION)
+        return is_among(&g->members, sends ? from : to);
+    return only_to == 0 || to == only_to;
+}
+
 /* Goes from one edge of the region to the next. `from` 0: of all senders. */
 static int glean_region(const gleaner_t *g, uint32_t region, uint32_t from, uint32_t to)
 {
@@ -272,7 +328,7 @@ static int glean_region(const gleaner_t *g, uint32_t region, uint32_t from, uint
             return KAP_E_CORRUPT;
         if (at.region != region || (from != 0 && at.from != from))
             return KAP_OK;
-        if (to == 0 || at.to == to)
+        if (edge_is_wanted(g, at.from, at.to, to))
             rc = glean_edge(g, region, at.from, at.to);
         if (rc != KAP_OK)
             return rc;
@@ -296,16 +352,23 @@ static int glean_regions(const gleaner_t *g, uint32_t from, uint32_t to)
     return rc;
 }
 
-static int glean_member(void *arg, uint32_t member)
+static int glean_member(const gleaner_t *g, uint32_t member)
 {
-    const gleaner_t *g = arg;
     bool sends = g->query->side == KAP_SIDE_SENDS;
 
     return glean_regions(g, sends ? member : 0, sends ? 0 : member);
 }
 
+static int glean_organisation(gleaner_t *g)
+{
+    g->members = (members_t){.arena = g->s->arena};
+    int rc = members_of(g->s, g->query->scope.organisation, &g->members);
+
+    return rc != KAP_OK || g->members.count == 0 ? rc : glean_regions(g, 0, 0);
+}
+
 /* The facts of the scope in a span of time. */
-static int glean(const gleaner_t *g)
+static int glean(gleaner_t *g)
 {
     const kap_scope_t *scope = &g->query->scope;
 
@@ -320,9 +383,9 @@ static int glean(const gleaner_t *g)
     case KAP_SCOPE_NATION:
         return glean_regions(g, 0, 0);
     case KAP_SCOPE_ORGANISATION:
-        return each_member(g->s, scope->organisation, glean_member, (void *)g);
+        return glean_organisation(g);
     case KAP_SCOPE_MEMBER:
-        return scope->a == 0 ? KAP_OK : glean_member((void *)g, scope->a);
+        return scope->a == 0 ? KAP_OK : glean_member(g, scope->a);
     case KAP_SCOPE_EDGE:
         return scope->a == 0 || scope->b == 0 ? KAP_OK : glean_regions(g, scope->a, scope->b);
     }
@@ -331,8 +394,12 @@ static int glean(const gleaner_t *g)
 
 int kap_sum_facts(kap_summer_t *summer, const kap_sum_query_t *query, kap_sum_fact_fn fn, void *arg)
 {
-    gleaner_t g = {summer,           query, {query->window.from_ms, query->window.to_ms},
-                   query->scope.utc, fn,    arg};
+    gleaner_t g = {.s = summer,
+                   .query = query,
+                   .span = {query->window.from_ms, query->window.to_ms},
+                   .utc = query->scope.utc,
+                   .fn = fn,
+                   .arg = arg};
 
     return summer->now != NULL ? kap_now_facts(summer, query, fn, arg) : glean(&g);
 }
@@ -423,7 +490,8 @@ static int walk_rest(const walker_t *w, const kap_sum_query_t *of, kap_sum_fact_
     kap_window_pieces(&w->query->window, w->query->scope.utc,
                       kept(w->query, level_of(w->query), w->counts), pieces, rest);
     for (int i = KAP_SEEDED_BUG("rest_left_out"); rc == KAP_OK && i < 2; i++) {
-        gleaner_t g = {w->s, of, rest[i], of->scope.utc, fn, arg};
+        gleaner_t g = {
+            .s = w->s, .query = of, .span = rest[i], .utc = of->scope.utc, .fn = fn, .arg = arg};
         rc = glean(&g);
     }
     return rc;
@@ -708,21 +776,10 @@ int kap_sum_refused(kap_summer_t *summer, const kap_sum_query_t *query, kap_vect
 
 typedef struct {
     const kap_scope_t *scope;
-    uint32_t members[VALUES_MAX]; /* of an organisation */
-    uint32_t member_count;
+    members_t members; /* of a member or an organisation */
     kap_sum_edge_fn fn;
     void *arg;
 } edging_t;
-
-static int take_member(void *arg, uint32_t member)
-{
-    edging_t *e = arg;
-
-    if (e->member_count == VALUES_MAX)
-        return KAP_E_LIMIT;
-    e->members[e->member_count++] = member;
-    return KAP_OK;
-}
 
 static bool edge_fits(const edging_t *e, uint32_t from, uint32_t to)
 {
@@ -732,11 +789,7 @@ static bool edge_fits(const edging_t *e, uint32_t from, uint32_t to)
         return from == scope->a && to == scope->b;
     if (scope->kind != KAP_SCOPE_MEMBER && scope->kind != KAP_SCOPE_ORGANISATION)
         return true;
-    for (uint32_t i = 0; i < e->member_count; i++) {
-        if (e->members[i] == from || e->members[i] == to)
-            return true;
-    }
-    return false;
+    return is_among(&e->members, from) || is_among(&e->members, to);
 }
 
 /* Every edge of the region has cells: goes from one to the next. */
@@ -815,16 +868,16 @@ static int edges_in(void *arg, uint32_t region)
 
 int kap_sum_edges(kap_summer_t *summer, const kap_scope_t *scope, kap_sum_edge_fn fn, void *arg)
 {
-    edging_t e = {.scope = scope, .fn = fn, .arg = arg};
+    edging_t e = {.scope = scope, .members = {.arena = summer->arena}, .fn = fn, .arg = arg};
     edges_in_t in = {summer, &e};
     int rc = KAP_OK;
 
     if (summer->now != NULL)
         return kap_now_edges(summer, scope, fn, arg);
     if (scope->kind == KAP_SCOPE_MEMBER && scope->a != 0)
-        rc = take_member(&e, scope->a);
+        rc = take_member(&e.members, scope->a);
     else if (scope->kind == KAP_SCOPE_ORGANISATION)
-        rc = each_member(summer, scope->organisation, take_member, &e);
+        rc = members_of(summer, scope->organisation, &e.members);
     return rc != KAP_OK ? rc : kap_sum_regions(summer, scope, edges_in, &in);
 }
 

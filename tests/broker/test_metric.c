@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "answer.h"
-#include "metric.h"
+#include "err.h"
+#include "frame.h"
+#include "metric_tell.h"
 #include "question.h"
 
 static desk_t desk, *d = &desk;
@@ -665,6 +667,55 @@ Test(metric, pages_go_on_behind_the_last_key)
     cr_expect_eq(question_rows(page), 0);
     page = question(d, "metric=matrix region=mikkeli by=month after.month=2025-12");
     cr_expect_eq(question_rows(page), 1);
+}
+
+/* A log has as many edges as it has pairs of actors; an answer is one frame. */
+Test(metric, many_rows_are_told_in_pages_that_a_frame_holds)
+{
+    enum { SIDE = 48, ALL = SIDE * SIDE };
+    static char names[SIDE][201];
+    kap_metric_query_t query = {.metric = KAP_METRIC_MATRIX,
+                                .kind = KAP_KIND_OF_COHORT,
+                                .by = KAP_BY_EDGE,
+                                .what = {.scope = {.region = KAP_SPAN("mikkeli")}}};
+    kap_metric_rows_t rows = {.count = ALL, .n = ALL};
+    kap_metric_show_t show = {.whole = true, .lists = true};
+    kap_metric_at_t at = {.dir = d->dir, .arena = d->arena};
+    uint32_t told = 0, pages = 0;
+
+    rows.rows = kap_arena_calloc(d->arena, ALL, sizeof *rows.rows);
+    for (int i = 0; i < SIDE; i++)
+        snprintf(names[i], sizeof names[i], "%0200d", i);
+    for (int i = 0; i < ALL; i++) {
+        kap_scope_t *scope = &rows.rows[i].scope;
+        *scope = (kap_scope_t){.kind = KAP_SCOPE_EDGE, .region = KAP_SPAN("mikkeli")};
+        scope->from = kap_span_str(names[i / SIDE]);
+        scope->to = kap_span_str(names[i % SIDE]);
+        rows.rows[i].sort = kap_metric_sort(d->arena, (kap_span_t){0}, scope->from, scope->to);
+    }
+    cr_assert_eq(kap_txn_begin(d->store, KAP_TXN_READ, &at.txn), KAP_OK);
+    cr_assert_eq(kap_summer_new(at.txn, at.arena, at.dir, &at.summer), KAP_OK);
+    for (bool more = true; more && pages < ALL; pages++) {
+        kap_buf_t buf = {0};
+        kap_mp_t root;
+        cr_assert_eq(kap_metric_tell(&at, &query, &rows, &show, &buf), KAP_OK);
+        cr_assert_leq(kap_bin_size(buf.size), KAP_LIMIT_FRAME_BYTES);
+        kap_span_t kept = kap_arena_dup(d->arena, kap_buf_span(&buf));
+        kap_buf_fini(&buf);
+        cr_assert_eq(kap_mp_read_answer(kept, d->arena, &root, NULL), KAP_OK);
+        const kap_mp_t *page = kap_mp_get(&root, "rows");
+        cr_assert_gt(page->count, 0);
+        for (uint32_t i = 0; i < page->count; i++, told++) {
+            const kap_mp_t *edge = kap_mp_get(kap_mp_get(kap_mp_item(page, i), "key"), "edge");
+            cr_assert(kap_span_eq(kap_mp_item(edge, 1)->s, rows.rows[told].scope.to));
+        }
+        query.after = rows.rows[told - 1].sort;
+        more = kap_mp_get_bool(&root, "more", false);
+    }
+    cr_expect_eq(told, ALL);
+    cr_expect_gt(pages, 1);
+    kap_summer_destroy(&at.summer);
+    kap_txn_abort(&at.txn);
 }
 
 /* --- refusals --- */

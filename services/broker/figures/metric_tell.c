@@ -10,7 +10,7 @@
 #include "rows.h"
 #include "tables.h"
 
-enum { PAGE_BYTES = 800 << 10 }; /* of rows in one answer: a frame holds them and the rest */
+enum { PAGE_BYTES = 900 << 10 }; /* of one answer without its last row: a frame holds both */
 
 /* --- words --- */
 
@@ -289,6 +289,7 @@ static int put_row(const kap_metric_at_t *at, const kap_metric_query_t *query,
 /* A page of rows: those behind query->after, as many as fit. */
 typedef struct {
     kap_buf_t rows;
+    size_t room;
     uint32_t count, hidden;
     bool more;
 } page_t;
@@ -303,7 +304,7 @@ static int put_rows(const kap_metric_at_t *at, const kap_metric_query_t *query,
         page->hidden += row->hidden && !row->omitted;
         if (row->omitted || (query->after.size > 0 && kap_span_cmp(row->sort, query->after) <= 0))
             continue;
-        page->more = page->more || page->rows.size >= PAGE_BYTES ||
+        page->more = page->more || (page->count > 0 && page->rows.size >= page->room) ||
                      (query->limit > 0 && page->count == query->limit);
         if (page->more)
             continue;
@@ -372,6 +373,7 @@ int kap_metric_tell(const kap_metric_at_t *at, const kap_metric_query_t *query,
                 kap_metric_value_name(query->what.breakdown, query->what.value));
     }
     rc = put_whole(at, query, rows, show, out);
+    page.room = out->size < PAGE_BYTES ? PAGE_BYTES - out->size : 0;
     if (rc == KAP_OK)
         rc = put_rows(at, query, rows, show, &page);
     put_uint(out, "hidden", page.hidden);

@@ -314,6 +314,8 @@ int kap_audit_step(kap_audit_t *a, kap_txn_t *txn, kap_buf_t *what)
     kap_head_t head;
     int rc = kap_rows_head(txn, &head);
 
+    if (rc == KAP_OK && head.figures_moving)
+        return KAP_E_AGAIN; /* nothing to compare with stands in this snapshot */
     if (rc == KAP_OK)
         rc = start(a, &head);
     /* Not beyond the figures: a later slice has to stop where they stand then. */
@@ -334,6 +336,7 @@ int kap_ledger_audit(kap_store_t *store, kap_audit_report_t *report, kap_buf_t *
 {
     kap_audit_t *audit;
     kap_txn_t *txn;
+    kap_head_t head;
     int rc = kap_audit_new(&audit);
 
     if (rc != KAP_OK)
@@ -342,9 +345,11 @@ int kap_ledger_audit(kap_store_t *store, kap_audit_report_t *report, kap_buf_t *
         rc = kap_txn_begin(store, KAP_TXN_READ, &txn);
         if (rc != KAP_OK)
             break;
-        rc = kap_audit_step(audit, txn, what);
+        rc = kap_rows_head(txn, &head);
+        if (rc == KAP_OK)
+            rc = kap_audit_step(audit, txn, what);
         kap_txn_abort(&txn);
-    } while (rc == KAP_E_AGAIN);
+    } while (rc == KAP_E_AGAIN && !head.figures_moving);
     kap_audit_report(audit, report);
     kap_audit_destroy(&audit);
     return rc;

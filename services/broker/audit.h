@@ -36,7 +36,8 @@ int kap_audit_step(kap_audit_t *audit, kap_txn_t *txn, kap_buf_t *what);
 /* What came out; whole once a step returned KAP_OK. */
 void kap_audit_report(const kap_audit_t *audit, kap_audit_report_t *report);
 
-/* All steps at once, over a store nobody else need be reading. */
+/* All steps at once, over a store nobody else need be reading. KAP_E_AGAIN: it was left in the
+ * middle of writing figures; open the ledger first. */
 int kap_ledger_audit(kap_store_t *store, kap_audit_report_t *report, kap_buf_t *what);
 
 #endif

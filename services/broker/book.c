@@ -12,6 +12,7 @@
 enum {
     NAMES_KEPT_MAX = 200000,  /* a guess: names in memory before they are read anew */
     TAIL_ROWS_MAX = 32,       /* so many batches are folded into streams at once, ... */
+    SOME_MIN = 1024,          /* a guess: fewer cases are counted at once */
     ROWS_KEPT_MAX = 16 << 20, /* a guess: bytes of rows kept for counting; others are read again */
     TAIL_BYTES_MAX = 65536,   /* ... or those that together have so many bytes: who reads a
                                * stream to its end walks them all */
@@ -40,7 +41,9 @@ typedef struct {
 typedef struct {
     uint32_t scope, region;
     kap_span_t id;
-    bool whole; /* begun since figures were written: all its referrals stand here, as they are */
+    bool whole;   /* begun since figures were written: all its referrals stand here, as they are */
+    bool counted; /* and nothing came since */
+    bool before;  /* counted before, in part of what waits */
     kap_count_row_t *rows;
     row_place_t *places; /* where rows[i] lies */
     uint32_t count, cap;
@@ -85,6 +88,9 @@ struct kap_book {
     kap_index_t waiting, cases;
     kap_count_refused_t *refused;
     uint32_t refused_count, refused_cap, refused_before; /* before: those of earlier batches */
+    uint32_t region; /* those of the regions up to here were counted before the others; 0: none */
+    waiting_t **chosen; /* of this batch: counted, once it is committed */
+    uint32_t chosen_count;
     bool urgent, doubtful; /* doubtful: some of it may be of a batch that came to nothing */
 };
 
@@ -154,6 +160,7 @@ void kap_book_begin(kap_book_t *s, kap_txn_t *txn, kap_arena_t *arena)
     s->extra = NULL;
     s->extra_count = s->extra_cap = 0;
     s->refused_count = s->refused_before;
+    s->chosen_count = 0;
     kap_index_reset(&s->objects);
 }
 
@@ -706,8 +713,6 @@ void kap_book_figure(kap_book_t *s, const kap_count_change_t *change)
 
 void kap_book_refused(kap_book_t *s, uint32_t member, int64_t at)
 {
-    if (!s->figures)
-        return; /* they are counted from the log, once figures are kept: replay.c */
     if (s->refused_count == s->refused_cap) {
         uint32_t cap = s->refused_cap == 0 ? 64 : s->refused_cap * 2;
         kap_count_refused_t *grown = realloc(s->refused, cap * sizeof *grown);
@@ -1005,8 +1010,10 @@ static waiting_t *waiting_case(kap_book_t *s, uint32_t scope, kap_span_t id, uin
     waiting_t *w;
 
     while ((w = kap_index_find(&s->cases, hash, &place)) != NULL) {
-        if (w->scope == scope && kap_span_eq(w->id, id))
+        if (w->scope == scope && kap_span_eq(w->id, id)) {
+            w->counted = false;
             return w;
+        }
     }
     w = kap_arena_calloc(s->waiting_arena, 1, sizeof *w);
     if (w != NULL)
@@ -1223,6 +1230,18 @@ bool kap_book_figures_waiting(const kap_book_t *s)
     return s->waiting.count > 0 || s->cases.count > 0 || s->refused_count > 0;
 }
 
+static kap_count_case_t case_of(const kap_book_t *s, const waiting_t *w)
+{
+    bool whole = w->whole && !s->doubtful;
+
+    return (kap_count_case_t){.scope = w->scope,
+                              .id = w->id,
+                              .region = w->region,
+                              .rows = whole ? w->rows : NULL,
+                              .row_count = w->count,
+                              .counted = w->before};
+}
+
 /* Lists of what waits, in the batch's arena. */
 static int list_waiting(kap_book_t *s, kap_count_work_t *work)
 {
@@ -1237,14 +1256,8 @@ static int list_waiting(kap_book_t *s, kap_count_work_t *work)
     }
     for (size_t i = 0; i < s->cases.size; i++) {
         const waiting_t *w = s->cases.slots[i].item;
-        if (w == NULL)
-            continue;
-        kap_count_case_t *c = &work->cases[work->case_count++];
-        *c = (kap_count_case_t){.scope = w->scope, .id = w->id, .region = w->region};
-        if (w->whole && !s->doubtful) {
-            c->rows = w->rows;
-            c->row_count = w->count;
-        }
+        if (w != NULL && !w->counted)
+            work->cases[work->case_count++] = case_of(s, w);
     }
     work->refused = s->refused;
     work->refused_count = s->refused_count;
@@ -1259,6 +1272,51 @@ int kap_book_write_figures(kap_book_t *s, uint64_t counted_to)
     return rc != KAP_OK ? rc : kap_count_apply(s->txn, &work);
 }
 
+/* The lowest region above `after` of a case that waits; UINT32_MAX: none. */
+static uint32_t next_region(const kap_book_t *s, uint32_t after)
+{
+    uint32_t next = UINT32_MAX;
+
+    for (size_t i = 0; i < s->cases.size; i++) {
+        const waiting_t *w = s->cases.slots[i].item;
+        if (w != NULL && !w->counted && w->region > after && w->region < next)
+            next = w->region;
+    }
+    return next;
+}
+
+/* Chooses the cases of a region that wait. */
+static void choose(kap_book_t *s, uint32_t region)
+{
+    for (size_t i = 0; i < s->cases.size; i++) {
+        waiting_t *w = s->cases.slots[i].item;
+        if (w != NULL && !w->counted && w->region == region)
+            s->chosen[s->chosen_count++] = w;
+    }
+}
+
+int kap_book_count_some(kap_book_t *s, uint64_t counted_to, uint32_t parts, bool *some)
+{
+    kap_count_work_t work = {.counted_to = counted_to, .doubtful = s->doubtful};
+    size_t most = s->cases.count, enough = most / parts;
+
+    *some = false;
+    if (most < SOME_MIN)
+        return KAP_OK;
+    s->chosen = kap_arena_alloc(s->arena, most * sizeof(waiting_t *));
+    work.cases = kap_arena_alloc(s->arena, most * sizeof *work.cases);
+    if (s->chosen == NULL || work.cases == NULL)
+        return KAP_E_NOMEM;
+    while (s->chosen_count < enough && s->region != UINT32_MAX) {
+        s->region = next_region(s, s->region);
+        choose(s, s->region);
+    }
+    for (uint32_t i = 0; i < s->chosen_count; i++)
+        work.cases[work.case_count++] = case_of(s, s->chosen[i]);
+    *some = s->chosen_count > 0;
+    return *some ? kap_count_apply(s->txn, &work) : KAP_OK;
+}
+
 void kap_book_end(kap_book_t *s, bool figures_written)
 {
     for (kap_name_t *n = s->touched; n != NULL; n = n->next_touched)
@@ -1270,7 +1328,11 @@ void kap_book_end(kap_book_t *s, bool figures_written)
         kap_arena_reset(s->waiting_arena);
         s->urgent = s->doubtful = false;
         s->refused_count = 0;
+        s->region = 0;
+        s->chosen_count = 0;
     }
+    for (uint32_t i = 0; i < s->chosen_count; i++)
+        s->chosen[i]->counted = s->chosen[i]->before = true;
     s->refused_before = s->refused_count;
     s->txn = NULL;
     s->arena = NULL;

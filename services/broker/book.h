@@ -149,6 +149,11 @@ bool kap_book_figures_waiting(const kap_book_t *book);
 /* Counts what waits, in the same transaction. counted_to: kap_count_work_t. */
 int kap_book_write_figures(kap_book_t *book, uint64_t counted_to);
 
+/* Counts some of the cases that wait, those of the next regions, so that less is left for
+ * kap_book_write_figures: about one part in `parts` of them. *some: there were any. Few cases wait
+ * on. */
+int kap_book_count_some(kap_book_t *book, uint64_t counted_to, uint32_t parts, bool *some);
+
 /* After the commit: what was gathered is done (figures_written says whether figures too). */
 void kap_book_end(kap_book_t *book, bool figures_written);
 

@@ -17,6 +17,7 @@ enum {
     HASH = KAP_LIMIT_HASH_BYTES,
     FIGURES_BATCHES = 64, /* figures wait at most so many batches */
     FIGURES_MS = 400,     /* and so long, unless somebody asks for them (kap_engine_turn_t.idle) */
+    FIGURES_PARTS = 16,   /* a guess: so many batches before, what waits is counted part by part */
 };
 
 /* --- opening --- */
@@ -87,7 +88,7 @@ int kap_engine_open(kap_store_t *store, const uint8_t mesh[32], bool figures, ka
     rc = e->book == NULL || e->scratch == NULL ? KAP_E_NOMEM : read_head(e, mesh);
     if (rc == KAP_OK) {
         make_source(e);
-        rc = figures ? kap_engine_catch_up(e) : KAP_OK;
+        rc = figures || e->head.figures_moving ? kap_engine_catch_up(e) : KAP_OK;
     }
     if (rc != KAP_OK) {
         kap_engine_close(&e);
@@ -489,10 +490,32 @@ int kap_engine_put_figures(kap_engine_t *e, bool due)
     if (e->figures) {
         e->next.figures_seq = e->next.seq;
         e->next.figures_time = e->next.time;
+        e->next.figures_moving = false;
     }
     if (!kap_book_figures_waiting(e->book))
         return KAP_OK;
     return kap_book_write_figures(e->book, e->head.figures_seq);
+}
+
+/* They will be due soon: who waits for a receipt meanwhile shall not wait for all of them. */
+static bool figures_are_near(const kap_engine_t *e)
+{
+    return e->figures_batches + 1 + FIGURES_PARTS >= FIGURES_BATCHES ||
+           (kap_monotonic_ms() - e->figures_ms) * FIGURES_BATCHES >=
+               FIGURES_MS * (FIGURES_BATCHES - FIGURES_PARTS);
+}
+
+/* All figures when they are due, else part of them or none. *due: all. */
+static int write_figures(kap_engine_t *e, const kap_engine_turn_t *turn, bool *due)
+{
+    bool some = false;
+
+    *due = turn != NULL && figures_are_due(e, turn);
+    if (*due || turn == NULL || !e->figures || !figures_are_near(e))
+        return kap_engine_put_figures(e, *due);
+    int rc = kap_book_count_some(e->book, e->head.figures_seq, FIGURES_PARTS, &some);
+    e->next.figures_moving = e->next.figures_moving || some;
+    return rc;
 }
 
 /* Writes everything and commits. */
@@ -511,10 +534,8 @@ int kap_engine_finish(kap_engine_t *e, const kap_engine_turn_t *turn)
         rc = kap_runs_write(e->txn, KAP_ROWS_SEALED, &e->sealed);
     if (rc == KAP_OK)
         rc = kap_book_write(e->book);
-    if (rc == KAP_OK) {
-        due = turn != NULL && figures_are_due(e, turn);
-        rc = kap_engine_put_figures(e, due);
-    }
+    if (rc == KAP_OK)
+        rc = write_figures(e, turn, &due);
     if (rc == KAP_OK)
         rc = kap_engine_write_head(e->txn, &e->next);
     if (rc != KAP_OK) {

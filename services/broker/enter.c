@@ -179,8 +179,9 @@ static void count_refused(kap_engine_t *e, const kap_name_t *source)
 {
     kap_name_t *member = kap_engine_member_of(e, source->text);
 
-    if (member != NULL)
-        kap_book_refused(e->book, kap_book_number(e->book, member), e->now);
+    uint32_t number = member == NULL ? 0 : kap_book_number(e->book, member);
+    if (e->figures && number != 0) /* else it is counted from the log: replay.c */
+        kap_book_refused(e->book, number, e->now);
 }
 
 /* Enters a decided event: log, chain, mark, streams. Returns its entry, NULL on error. */

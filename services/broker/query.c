@@ -9,6 +9,7 @@
 #include "ask.h"
 #include "err.h"
 #include "log.h"
+#include "rows.h"
 
 enum { LOOK_EVERY_MS = 10, FIGURES_WAIT_MS = 500 };
 
@@ -26,6 +27,7 @@ typedef struct waiting {
     size_t req_size;
     kap_account_t *account;
     bool audits;                   /* it is the one recount */
+    bool moving;                   /* figures did not stand at one position */
     uint64_t min_seq, figures_seq; /* wait for these positions */
     int64_t until, figures_until;  /* monotonic */
 } waiting_t;
@@ -90,7 +92,16 @@ static void answer(waiting_t *w)
 
 static int on_step(kap_work_t *work, kap_txn_t *txn)
 {
-    return kap_ask_store(&((waiting_t *)work)->ask, txn);
+    waiting_t *w = (waiting_t *)work;
+    kap_head_t head;
+    w->moving = false;
+    if (where_of[w->ask.query.query] == FIGURES) {
+        int rc = kap_rows_head(txn, &head);
+        w->moving = rc == KAP_OK && head.figures_moving;
+        if (rc != KAP_OK || w->moving)
+            return rc;
+    }
+    return kap_ask_store(&w->ask, txn);
 }
 
 /* The key and its rights, asked of the directory in force; false: refused. *changed: it is another
@@ -115,12 +126,17 @@ static bool still_may(waiting_t *w, bool *changed)
     return refusal == 0;
 }
 
+static void wait_for(kap_queries_t *queries, waiting_t *w);
+
 static void on_done(kap_work_t *work, int rc)
 {
     waiting_t *w = (waiting_t *)work;
     bool changed;
     if (rc == KAP_E_CLOSED) {
         free_waiting(w);
+    } else if (w->moving) {
+        kap_ledger_want_figures(w->queries->host.ledger);
+        wait_for(w->queries, w);
     } else if (!still_may(w, &changed)) {
         return;
     } else if (changed && w->ask.query.query != KAP_QUERY_AUDIT) {

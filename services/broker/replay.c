@@ -192,6 +192,7 @@ int kap_engine_catch_up(kap_engine_t *e)
         if (rc == KAP_OK)
             rc = kap_book_write_figures(e->book, UINT64_MAX);
         e->next.figures_seq = to;
+        e->next.figures_moving = to < e->head.seq;
         rc = settle_figures(e, rc);
         if (rc != KAP_OK)
             return rc;

@@ -590,7 +590,7 @@ static int count_referral(counting_t *c, const kap_count_case_t *which, const lo
 {
     const kap_referral_row_t *row = &l->rows[i];
     bool archive = (row->r.flags & KAP_RF_ARCHIVE) != 0;
-    bool fresh = row->created_seq > c->work->counted_to;
+    bool fresh = !which->counted && row->created_seq > c->work->counted_to;
     const kap_cohort_key_t key = {.region = row->places.region,
                                   .from = row->places.from,
                                   .to = row->places.to,
@@ -611,7 +611,7 @@ static int count_case(counting_t *c, const kap_count_case_t *which)
 {
     loaded_t l = {0};
     kap_path_t path;
-    bool fresh = true;
+    bool fresh = !which->counted;
 
     kap_arena_reset(c->scratch);
     int rc = load(c, which, &l);

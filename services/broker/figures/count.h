@@ -40,6 +40,7 @@ typedef struct {
     uint32_t region; /* number of that of some referral of it: cases of a region go together */
     const kap_count_row_t *rows; /* all its referrals in order of creation; NULL: the store tells */
     uint32_t row_count;
+    bool counted; /* something of it was counted after counted_to */
 } kap_count_case_t;
 
 /* An event that was refused: it counts for its member, and nothing takes it back. */

@@ -15,7 +15,7 @@ const char *const kap_rows_tables[] = {
 
 enum {
     HASH = KAP_LIMIT_HASH_BYTES,
-    HEAD_BYTES = HASH + 16 + 8 + 8 + HASH + 8 + 8,
+    HEAD_BYTES = HASH + 16 + 8 + 8 + HASH + 8 + 8 + 1,
     LOGGED_HEAD = 4 + 1 + 1 + 2 + 2 + 1 + 2 + 8 + 4 + 8 + HASH,
     PART_HEAD = 8 + 4,
     VARINT_BYTES = 10, /* the longest */
@@ -38,6 +38,7 @@ void kap_head_pack(kap_buf_t *buf, const kap_head_t *head)
     kap_buf_append(buf, kap_span(head->chain, sizeof head->chain));
     kap_buf_u64be(buf, head->figures_seq);
     kap_buf_u64be(buf, (uint64_t)head->figures_time);
+    kap_buf_u8(buf, head->figures_moving);
 }
 
 int kap_rows_head(kap_txn_t *txn, kap_head_t *head)
@@ -57,6 +58,7 @@ int kap_rows_head(kap_txn_t *txn, kap_head_t *head)
     memcpy(head->chain, p + 64, HASH);
     head->figures_seq = kap_be_get_u64(p + 96);
     head->figures_time = (int64_t)kap_be_get_u64(p + 104);
+    head->figures_moving = p[112] != 0;
     return KAP_OK;
 }
 

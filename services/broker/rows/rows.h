@@ -83,6 +83,7 @@ typedef struct {
     uint8_t chain[32];    /* h(seq); h(0) when empty (kap_chain_start) */
     uint64_t figures_seq; /* cells, cohort and sketches stand here, at or before seq */
     int64_t figures_time; /* committed_at of that position */
+    bool figures_moving;  /* some of what came after it is counted already: ask again soon */
 } kap_head_t;
 
 /* KAP_OK; KAP_E_NOTFOUND in a store that was never opened by a ledger; KAP_E_CORRUPT. */

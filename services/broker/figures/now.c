@@ -9,27 +9,6 @@
 #include "rows.h"
 #include "tables.h"
 
-/* --- the view --- */
-
-int kap_now_view(kap_summer_t *summer, int64_t now, const kap_window_t *window)
-{
-    struct kap_now *n = kap_arena_calloc(summer->arena, 1, sizeof *n);
-    int rc = n == NULL ? KAP_E_NOMEM : KAP_OK;
-
-    if (rc == KAP_OK)
-        rc = kap_succession_load(summer->txn, summer->arena, now, &n->successions);
-    if (rc != KAP_OK || kap_succession_is_empty(n->successions))
-        return rc;
-    n->arena = summer->arena;
-    for (uint32_t i = 0; rc == KAP_OK && i < summer->region_count; i++)
-        kap_now_region(summer, n, summer->regions[i], &rc);
-    if (rc == KAP_OK && window != NULL)
-        rc = kap_now_count_cases(summer, n, window);
-    if (rc == KAP_OK)
-        summer->now = n;
-    return rc;
-}
-
 /* Sums of then, until kap_now_t is put back. */
 static struct kap_now *leave(kap_summer_t *summer)
 {
@@ -392,34 +371,21 @@ static int place_fits(const parting_t *p, uint32_t member, bool *fits)
     return rc;
 }
 
-static int fallen_of(const parting_t *p, const kap_now_region_t *region, uint32_t from)
-{
-    uint32_t count, now = member_now(p->n, region->then, from);
-    const uint32_t *all = kap_succession_members(p->n->successions, &count);
-    bool fits;
-    int rc = place_fits(p, now, &fits);
-
-    for (uint32_t i = 0; rc == KAP_OK && fits && i < count; i++) {
-        if (all[i] == from || member_now(p->n, region->then, all[i]) != now)
-            continue;
-        kap_sum_query_t part = part_of(p->query, KAP_SCOPE_EDGE, region, from, all[i]);
-        rc = p->fn(p->arg, &part);
-    }
-    return rc;
-}
-
 static int each_fallen(const parting_t *p)
 {
-    uint32_t count;
-    const uint32_t *all = kap_succession_members(p->n->successions, &count);
+    bool fits;
     int rc = KAP_OK;
 
-    for (uint32_t i = 0; i < p->n->region_count; i++) {
-        const kap_now_region_t region = p->n->regions[i];
-        if (!region_fits(p->n, &p->query->scope, &region))
+    for (uint32_t i = 0; rc == KAP_OK && i < p->n->fallen_count; i++) {
+        const kap_now_fallen_t *edge = &p->n->fallen[i];
+        const kap_now_region_t *region = &p->n->regions[edge->region];
+        if (!region_fits(p->n, &p->query->scope, region))
             continue;
-        for (uint32_t k = 0; rc == KAP_OK && k < count; k++)
-            rc = fallen_of(p, &region, all[k]);
+        rc = place_fits(p, edge->now, &fits);
+        if (rc == KAP_OK && fits) {
+            kap_sum_query_t part = part_of(p->query, KAP_SCOPE_EDGE, region, edge->from, edge->to);
+            rc = p->fn(p->arg, &part);
+        }
     }
     return rc;
 }
@@ -428,6 +394,65 @@ static bool fell_together(const struct kap_now *n, const kap_cohort_key_t *key)
 {
     return key->from != key->to &&
            member_now(n, key->region, key->from) == member_now(n, key->region, key->to);
+}
+
+/* While they are found. */
+typedef struct {
+    struct kap_now *n;
+    uint32_t region;
+} falling_t;
+
+static int keep_fallen(void *arg, uint32_t region, uint32_t from, uint32_t to)
+{
+    const falling_t *f = arg;
+    struct kap_now *n = f->n;
+    const kap_cohort_key_t key = {.region = region, .from = from, .to = to};
+
+    if (!fell_together(n, &key))
+        return KAP_OK;
+    n->fallen = kap_arena_more(n->arena, n->fallen, n->fallen_count, sizeof *n->fallen);
+    if (n->fallen == NULL)
+        return KAP_E_NOMEM;
+    n->fallen[n->fallen_count++] =
+        (kap_now_fallen_t){f->region, from, to, member_now(n, region, from)};
+    return KAP_OK;
+}
+
+static int find_fallen(kap_summer_t *summer, struct kap_now *n)
+{
+    int rc = KAP_OK;
+
+    for (uint32_t i = 0; rc == KAP_OK && i < n->region_count; i++) {
+        falling_t f = {n, i};
+        kap_scope_t scope = {.kind = KAP_SCOPE_REGION,
+                             .region = n->regions[i].text,
+                             .region_number = n->regions[i].then};
+        rc = kap_sum_edges(summer, &scope, keep_fallen, &f);
+    }
+    return rc;
+}
+
+/* --- the view --- */
+
+int kap_now_view(kap_summer_t *summer, int64_t now, const kap_window_t *window)
+{
+    struct kap_now *n = kap_arena_calloc(summer->arena, 1, sizeof *n);
+    int rc = n == NULL ? KAP_E_NOMEM : KAP_OK;
+
+    if (rc == KAP_OK)
+        rc = kap_succession_load(summer->txn, summer->arena, now, &n->successions);
+    if (rc != KAP_OK || kap_succession_is_empty(n->successions))
+        return rc;
+    n->arena = summer->arena;
+    for (uint32_t i = 0; rc == KAP_OK && i < summer->region_count; i++)
+        kap_now_region(summer, n, summer->regions[i], &rc);
+    if (rc == KAP_OK)
+        rc = find_fallen(summer, n);
+    if (rc == KAP_OK && window != NULL)
+        rc = kap_now_count_cases(summer, n, window);
+    if (rc == KAP_OK)
+        summer->now = n;
+    return rc;
 }
 
 /* --- counts --- */

@@ -16,6 +16,12 @@ typedef struct {
     uint32_t area;
 } kap_now_region_t;
 
+/* An edge then whose ends stand in one place today. */
+typedef struct {
+    uint32_t region; /* index of kap_now_t.regions */
+    uint32_t from, to, now;
+} kap_now_fallen_t;
+
 /* What the tree makes of a referral today, where it made something else of it then. */
 typedef struct {
     uint64_t seq;
@@ -29,6 +35,8 @@ struct kap_now {
     kap_arena_t *arena;
     kap_now_region_t *regions;
     uint32_t region_count;
+    kap_now_fallen_t *fallen;
+    uint32_t fallen_count;
     kap_span_t *texts; /* of areas and organisations */
     uint32_t text_count;
     uint32_t *organisations; /* of members, by turns: number, index of texts */

@@ -223,6 +223,16 @@ static void settle_process(kap_cli_t *cli, kap_said_t *said)
         set_if_absent(cli, said, "process", id);
 }
 
+static bool has_what(bool of_sheet, const kap_said_t *said, char *why)
+{
+    if (kap_said(said, "what") || !of_sheet)
+        return true;
+    snprintf(why, KAP_MODEL_WHY,
+             "what: nothing stands there; where one cell spans several rows, say "
+             "it in each, or put the rows together");
+    return false;
+}
+
 /* New customers are customers. */
 static bool has_enough(const kap_said_t *said, char *why)
 {
@@ -249,7 +259,7 @@ bool kap_model_settle(kap_cli_t *cli, kap_model_t model, bool of_sheet, kap_said
     switch (model) {
     case KAP_MODEL_PLAN_SET:
         settle_item(cli, of_sheet, said);
-        return true;
+        return has_what(of_sheet, said, why);
     case KAP_MODEL_PLAN_REPORT:
         return settle_report(cli, of_sheet, said, why);
     case KAP_MODEL_SURVEY:
@@ -284,6 +294,16 @@ bool kap_model_settle(kap_cli_t *cli, kap_model_t model, bool of_sheet, kap_said
     }
 }
 
+void kap_model_stamp(kap_cli_t *cli, kap_model_t model, kap_said_t *said)
+{
+    char day[KAP_TIME_TEXT + 8];
+    if (model != KAP_MODEL_SURVEY && model != KAP_MODEL_EVALUATE)
+        return;
+    kap_date_format(kap_date_of(KAP_ZONE_HELSINKI, kap_clock_now_ms(kap_clock_system())), day);
+    strcat(day, " 00:00");
+    set_if_absent(cli, said, "time", day);
+}
+
 /* --- saying one --- */
 
 static int say_one(kap_cli_t *cli, kap_model_t model, kap_args_t *args)
@@ -300,6 +320,7 @@ static int say_one(kap_cli_t *cli, kap_model_t model, kap_args_t *args)
     args->count = kept;
     if (!kap_model_settle(cli, model, false, &said, why))
         return kap_cli_fail(KAP_EXIT_REFUSED, "%s", why);
+    kap_model_stamp(cli, model, &said);
     for (int i = 0; i < said.count; i++)
         kap_args_add(args, said.names[i], said.values[i]);
     kap_args_add(args, "type", kap_event_type_name(rows[model].type));
@@ -323,8 +344,10 @@ static int run_model(kap_cli_t *cli, kap_model_t model, int argc, char **argv)
 /* The command's second word: a model, a view, or what is wrong. `words` say what there is. */
 static int run_word(kap_cli_t *cli, int argc, char **argv, const char *words, const char *doc)
 {
-    const kap_usage_t usage = {argv[0], words, 1, 1, doc};
-    char command[64];
+    char command[64], text[600];
+    snprintf(text, sizeof text, "%s%s`kapula %s %.*s --help` tells the options.", doc,
+             doc[strlen(doc) - 1] == '\v' ? "" : "\n\n", argv[0], (int)strcspn(words, "|"), words);
+    const kap_usage_t usage = {argv[0], words, 1, 1, text};
     kap_args_t args;
     snprintf(command, sizeof command, "%s %s", argv[0], argc > 1 ? argv[1] : "");
     for (int i = 0; i < KAP_MODEL_COUNT; i++)
@@ -356,22 +379,22 @@ int kap_cmd_survey(kap_cli_t *cli, int argc, char **argv)
 int kap_cmd_indicator(kap_cli_t *cli, int argc, char **argv)
 {
     return run_word(cli, argc, argv, "report|list",
-                    "Indicators of the region: reported, not computed.");
+                    "Indicators of the region: reported, not computed.\v");
 }
 
 int kap_cmd_process(kap_cli_t *cli, int argc, char **argv)
 {
-    return run_word(cli, argc, argv, "set|list", "Service processes, their stages and owners.");
+    return run_word(cli, argc, argv, "set|list", "Service processes, their stages and owners.\v");
 }
 
 int kap_cmd_customers(kap_cli_t *cli, int argc, char **argv)
 {
-    return run_word(cli, argc, argv, "report|new|list", "Customers of a year, and new ones.");
+    return run_word(cli, argc, argv, "report|new|list", "Customers of a year, and new ones.\v");
 }
 
 int kap_cmd_target(kap_cli_t *cli, int argc, char **argv)
 {
-    return run_word(cli, argc, argv, "set|list", "Targets that a region has agreed on.");
+    return run_word(cli, argc, argv, "set|list", "Targets that a region has agreed on.\v");
 }
 
 /* Commands that say without a second word, and show with `list`. */

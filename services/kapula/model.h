@@ -46,6 +46,10 @@ void kap_said_set(kap_cli_t *cli, kap_said_t *said, const char *name, kap_span_t
 bool kap_model_settle(kap_cli_t *cli, kap_model_t model, bool of_sheet, kap_said_t *said,
                       char why[KAP_MODEL_WHY]);
 
+/* Answers to surveys are of a day: no time of day tells who gave them. Sets `time` where it is not
+ * said; part of no key. */
+void kap_model_stamp(kap_cli_t *cli, kap_model_t model, kap_said_t *said);
+
 /* Says every row of the file; `args` fills what a row leaves empty. The same file again changes
  * nothing. Refused rows are told with their lines; the others count. Returns an exit code. */
 int kap_model_file(kap_cli_t *cli, kap_model_t model, const kap_args_t *args, const char *path);

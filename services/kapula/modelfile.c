@@ -203,6 +203,7 @@ static void say_item(run_t *run, item_t *item)
         kap_cli_own_key(key);
     else
         content_key(run, item, key);
+    kap_model_stamp(run->cli, run->model, &said);
     kap_cli_say_t say = {.verb = "report",
                          .key = key,
                          .dry = is_dry(run),

@@ -98,7 +98,7 @@ static bool same_key(const kap_cli_t *cli, kap_event_type_t type, const kap_said
 static bool same_values(const kap_said_t *said, const kap_mp_t *data)
 {
     for (int i = 0; i < said->count; i++)
-        if (!same_field(said, data, said->names[i]))
+        if (strcmp(said->names[i], "time") != 0 && !same_field(said, data, said->names[i]))
             return false;
     for (uint32_t i = 0; i < data->count; i++) {
         char name[64];

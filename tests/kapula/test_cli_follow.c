@@ -180,6 +180,8 @@ Test(cli_follow, only_what_differs_from_what_is_in_force_is_said)
     const run_t *run = with_sheet("plan set --year 2026", PLAN);
     has(run->out, "Rows          1 changed, 1 as they were, 1 headings\n");
     cr_expect_str_eq(said(1, "what"), "Kirje");
+    run = with_sheet("plan set --year 2026 --time 2026-01-02", PLAN);
+    has(run->out, "1 changed, 1 as they were");
     run = with_sheet("plan set --year 2026 --dry-run", PLAN);
     has(run->out, "   5  as they were  Info\n");
     has(run->out, "   6  changed       Kirje\n");
@@ -250,6 +252,7 @@ Test(cli_follow, answers_in_columns_become_an_act_each_without_who_gave_them)
     cr_expect_str_eq(said(1, "question"), "Terveiset");
     cr_expect_str_eq(said(1, "text"), "Kiitos");
     has(run->out, "Not used      Nimi\n");
+    cr_expect_str_eq(said(0, "time") + 10, " 00:00", "of a day");
     for (int i = 0; i < 4; i++)
         has_not(door_request(door, i), "Maija");
 }
@@ -266,6 +269,10 @@ Test(cli_follow, a_silent_node_is_said_once_and_the_file_can_be_said_again)
 
 Test(cli_follow, files_that_are_no_tables_say_what_would_be_right)
 {
+    door_answers(door, "followed", "{\"rows\": []}");
+    const run_t *bare = with_sheet("plan set", "Toimenpide;Mittari\n;6 kirjettä\n");
+    cr_expect_eq(bare->code, 1);
+    has(bare->err, "sheet.csv:2: what: nothing stands there; where one cell spans several rows");
     const run_t *run = with_sheet("plan set", "a;b\n1;2\n");
     cr_expect_eq(run->code, 1);
     has(run->err, "sheet.csv: no header in the first 30 rows: it needs a column what");

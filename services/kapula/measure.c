@@ -21,10 +21,10 @@ kap_measure_form_t kap_measure_form(kap_span_t key, const kap_mp_t *value)
     case KAP_MP_ARRAY:
         return KAP_MEASURE_LIST;
     case KAP_MP_MAP:
-        return kap_mp_get(value, "den")      ? KAP_MEASURE_RATE
-               : kap_mp_get(value, "p50_ms") ? KAP_MEASURE_TIME
-               : kap_mp_get(value, "sum")    ? KAP_MEASURE_MEAN
-                                             : KAP_MEASURE_MAP;
+        return kap_mp_get(value, "den")                                     ? KAP_MEASURE_RATE
+               : kap_mp_get(value, "p50_ms")                                ? KAP_MEASURE_TIME
+               : kap_mp_get(value, "sum") || kap_mp_get(value, "sum_milli") ? KAP_MEASURE_MEAN
+                                                                            : KAP_MEASURE_MAP;
     case KAP_MP_NIL:
         return KAP_MEASURE_NONE;
     default:
@@ -87,12 +87,14 @@ void kap_measure_rate(const kap_mp_t *rate, char out[KAP_MEASURE_BYTES])
                  (long long)kap_mp_get_int(rate, "den", 0), percent);
 }
 
-/* A mean comes as sum and n. */
+/* A mean comes as sum and n; the sum in thousandths where what is summed has decimals. */
 static void mean_text(kap_lang_t lang, const kap_mp_t *mean, char out[KAP_MEASURE_BYTES])
 {
     int64_t n = kap_mp_get_int(mean, "n", 0);
+    double sum = kap_mp_get(mean, "sum_milli") ? (double)kap_mp_get_int(mean, "sum_milli", 0) / 1000
+                                               : (double)kap_mp_get_int(mean, "sum", 0);
     if (n > 0)
-        kap_measure_number(lang, (double)kap_mp_get_int(mean, "sum", 0) / (double)n, 2, out);
+        kap_measure_number(lang, sum / (double)n, 2, out);
     else
         snprintf(out, KAP_MEASURE_BYTES, "-");
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /* The values of a metric's answer as people read them. What a value is shows in its own form:
- * {num, den} a share, {sum, n} a mean, {p50_ms ...} times, an integer a count (a key in _ms a
- * duration); the broker's tables say which metric has which. One thread. It computes nothing but
- * the percent and the mean of what it is given. */
+ * {num, den} a share, {sum, n} or {sum_milli, n} a mean, {p50_ms ...} times, an integer a count (a
+ * key in _ms a duration); the broker's tables say which metric has which. One thread. It computes
+ * nothing but the percent and the mean of what it is given. */
 #ifndef KAP_MEASURE_H
 #define KAP_MEASURE_H
 

@@ -31,6 +31,14 @@ typedef struct {
     int count, keys;
 } view_t;
 
+static int columns_of(kap_span_t text)
+{
+    int n = 0;
+    for (size_t i = 0; i < text.size; i++)
+        n += (text.data[i] & 0xc0) != 0x80;
+    return n;
+}
+
 /* --- words --- */
 
 kap_span_t kap_metricview_name(const kap_cli_t *cli, kap_span_t metric)
@@ -41,17 +49,27 @@ kap_span_t kap_metricview_name(const kap_cli_t *cli, kap_span_t metric)
     return row ? kap_span_str(row->text[kap_shown_lang(cli)]) : metric;
 }
 
-kap_span_t kap_metricview_word(const kap_cli_t *cli, kap_span_t code)
+kap_span_t kap_metricview_word(const kap_cli_t *cli, const char *key, kap_span_t code)
 {
-    static const kap_code_list_t lists[] = {KAP_LIST_ORPHAN, KAP_LIST_STEP, KAP_LIST_STANDING,
-                                            KAP_LIST_NODE};
-    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
-        const char *text =
-            kap_code_text(lists[i], kap_code_parse(lists[i], code), kap_shown_lang(cli));
-        if (text)
-            return kap_span_str(text);
+    static const struct {
+        const char *key;
+        kap_code_list_t list;
+    } rows[] = {{"what", KAP_LIST_ORPHAN}, {"step", KAP_LIST_STEP}, {"open", KAP_LIST_STANDING},
+                {"node", KAP_LIST_NODE},   {"way", KAP_LIST_WAY},   {"minimum", KAP_LIST_MINIMUM}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        int number = strcmp(rows[i].key, key) == 0 ? kap_code_parse(rows[i].list, code) : -1;
+        if (number >= 0)
+            return kap_span_str(kap_code_text(rows[i].list, number, kap_shown_lang(cli)));
     }
     return code;
+}
+
+kap_span_t kap_metricview_label(kap_cli_t *cli, kap_span_t metric, kap_span_t key)
+{
+    char own[128];
+    snprintf(own, sizeof own, "%.*s.%.*s", KAP_SPAN_ARGS(metric), KAP_SPAN_ARGS(key));
+    kap_span_t label = kap_shown_key(cli, kap_span_str(own));
+    return label.data == (const uint8_t *)own ? kap_shown_key(cli, key) : label;
 }
 
 int64_t kap_metricview_time(const kap_mp_t *map, const char *key)
@@ -180,17 +198,28 @@ static void time_line(view_t *view, const kap_mp_t *value, kap_buf_t *out)
                                                      : KAP_WORD_ONE_PERCENT));
 }
 
-static void print_value(view_t *view, int indent, kap_span_t key, const kap_mp_t *value)
+static kap_span_t label_of(const view_t *view, kap_span_t key)
+{
+    return kap_metricview_label(view->cli, kap_mp_get_str(view->answer, "metric"), key);
+}
+
+/* `of`: the map that it is a part of, or "". */
+static void print_value(view_t *view, const char *of, kap_span_t key, const kap_mp_t *value)
 {
     kap_measure_form_t form = kap_measure_form(key, value);
-    kap_span_t code = kap_metricview_word(view->cli, key);
-    kap_span_t label = indent > 2 && !kap_span_eq(code, key) ? code : kap_shown_key(view->cli, key);
+    int indent = *of ? 4 : 2;
+    char name[64];
+    kap_span_t code = kap_metricview_word(view->cli, of, key);
+    kap_span_t label = kap_span_eq(code, key) ? label_of(view, key) : code;
     kap_buf_t line;
     kap_buf_init(&line);
+    snprintf(name, sizeof name, "%.*s", KAP_SPAN_ARGS(key));
     if (form == KAP_MEASURE_MAP) {
         printf("%*s%.*s\n", indent, "", KAP_SPAN_ARGS(label));
         for (uint32_t i = 0; i < value->count; i++)
-            print_value(view, indent + 2, kap_mp_key(value, i)->s, kap_mp_value(value, i));
+            print_value(view, name, kap_mp_key(value, i)->s, kap_mp_value(value, i));
+    } else if (form == KAP_MEASURE_LIST) {
+        kap_buf_printf(&line, "%u", value->count);
     } else if (form == KAP_MEASURE_TIME) {
         time_line(view, value, &line);
     } else if (form == KAP_MEASURE_MEAN) {
@@ -199,12 +228,13 @@ static void print_value(view_t *view, int indent, kap_span_t key, const kap_mp_t
         kap_buf_printf(&line, "%s (n %lld)", text, (long long)kap_mp_get_int(value, "n", 0));
     } else if (value && value->kind == KAP_MP_NIL) {
         kap_buf_str(&line, kap_mp_get(view->answer, "hidden_below") ? view->hidden : "-");
-    } else if (form != KAP_MEASURE_LIST && form != KAP_MEASURE_NONE) {
+    } else if (form != KAP_MEASURE_NONE) {
         char text[KAP_SHOWN_BYTES];
         kap_measure_text(view->cli, key, value, view->elapsed, text);
         kap_buf_str(&line, text);
     }
-    kap_shown_line(indent, LABEL + 2 - indent, label, kap_buf_span(&line));
+    int width = LABEL + 2 - indent, wide = columns_of(label) + 2;
+    kap_shown_line(indent, wide > width ? wide : width, label, kap_buf_span(&line));
     kap_buf_fini(&line);
 }
 
@@ -213,25 +243,36 @@ static bool is_list(const kap_mp_t *value)
     return value && value->kind == KAP_MP_ARRAY;
 }
 
-/* Lists stand behind the totals, each under its name. */
+/* "Plans": the name of a list that follows. */
+static void print_heading(kap_span_t label)
+{
+    bool lower = label.size > 0 && label.data[0] >= 'a' && label.data[0] <= 'z';
+    putchar('\n');
+    if (label.size > 0)
+        printf("%c%.*s\n", lower ? label.data[0] - 'a' + 'A' : label.data[0], (int)label.size - 1,
+               (const char *)label.data + 1);
+}
+
+/* Lists stand behind the totals, each under its name; of an empty one its 0 says enough. */
 static int print_values(view_t *view)
 {
     const kap_mp_t *values = kap_mp_get(view->answer, "values");
     bool of_many = kap_span_empty(kap_mp_get_str(kap_mp_get(view->answer, "scope"), "region"));
     int code = KAP_EXIT_DONE;
     for (uint32_t i = 0; values && i < values->count; i++)
-        if (!is_list(kap_mp_value(values, i)))
-            print_value(view, 2, kap_mp_key(values, i)->s, kap_mp_value(values, i));
-    for (uint32_t i = 0; code == KAP_EXIT_DONE && values && i < values->count; i++)
-        if (is_list(kap_mp_value(values, i)) &&
-            kap_span_eq_str(kap_mp_key(values, i)->s, "orphans")) {
-            putchar('\n');
-            kap_metricview_orphans(view->cli, kap_mp_value(values, i));
-        } else if (is_list(kap_mp_value(values, i))) {
-            kap_span_t label = kap_shown_key(view->cli, kap_mp_key(values, i)->s);
-            printf("%s%.*s\n", i ? "\n" : "", KAP_SPAN_ARGS(label));
-            code = kap_metricview_list(view->cli, kap_mp_value(values, i), of_many);
-        }
+        print_value(view, "", kap_mp_key(values, i)->s, kap_mp_value(values, i));
+    for (uint32_t i = 0; code == KAP_EXIT_DONE && values && i < values->count; i++) {
+        const kap_mp_t *list = kap_mp_value(values, i);
+        kap_span_t key = kap_mp_key(values, i)->s;
+        if (!is_list(list) || list->count == 0)
+            continue;
+        print_heading(label_of(view, key));
+        if (kap_span_eq_str(key, "orphans"))
+            kap_metricview_orphans(view->cli, list);
+        else
+            code = kap_metricview_list(view->cli, kap_mp_get_str(view->answer, "metric"), list,
+                                       of_many);
+    }
     return code;
 }
 
@@ -243,7 +284,9 @@ static column_t *add_column(view_t *view, kap_span_t key, kap_span_t part)
         return NULL;
     column_t *column = &view->columns[view->count++];
     *column = (column_t){.key = key, .part = part, .item = -1, .right = true};
-    kap_span_t title = kap_shown_key(view->cli, key), more = kap_shown_key(view->cli, part);
+    kap_span_t code = kap_metricview_word(view->cli, "open", part);
+    kap_span_t title = label_of(view, key);
+    kap_span_t more = kap_span_eq(code, part) ? kap_shown_key(view->cli, part) : code;
     if (kap_span_eq_str(key, "time"))
         snprintf(column->title, sizeof column->title, "%.*s", KAP_SPAN_ARGS(more));
     else if (kap_span_empty(part))
@@ -361,24 +404,16 @@ static void cell_text(view_t *view, const column_t *column, const kap_mp_t *row,
         kap_measure_text(view->cli, key, value, view->elapsed, out);
 }
 
-static int columns_of(const char *text)
-{
-    int n = 0;
-    for (; *text; text++)
-        n += (*text & 0xc0) != 0x80;
-    return n;
-}
-
 static void measure_columns(view_t *view)
 {
     char text[KAP_SHOWN_BYTES];
     for (int k = 0; k < view->count; k++) {
         column_t *column = &view->columns[k];
-        column->width = columns_of(column->title);
+        column->width = columns_of(kap_span_str(column->title));
         column->said = column->of_key;
         for (uint32_t i = 0; i < view->rows->count; i++) {
             cell_text(view, column, kap_mp_item(view->rows, i), text);
-            int width = columns_of(text);
+            int width = columns_of(kap_span_str(text));
             column->width = width > column->width ? width : column->width;
             column->said |= text[0] && strcmp(text, "0") != 0 && strcmp(text, "-") != 0;
         }
@@ -444,6 +479,27 @@ static int print_block(view_t *view, int *next)
     return rc;
 }
 
+/* What members say of their own figures. */
+static void print_comments(view_t *view)
+{
+    char who[KAP_SHOWN_BYTES];
+    kap_buf_t line;
+    kap_buf_init(&line);
+    for (uint32_t i = 0; i < view->rows->count; i++) {
+        const kap_mp_t *row = kap_mp_item(view->rows, i), *comment = kap_mp_get(row, "comment");
+        if (!comment)
+            continue;
+        kap_buf_reset(&line);
+        key_text(view, &view->columns[0], row, cell_value(&view->columns[0], row), who);
+        kap_buf_printf(&line, "%s, %.*s: “%.*s”", who,
+                       KAP_SPAN_ARGS(kap_mp_get_str(comment, "period")),
+                       KAP_SPAN_ARGS(kap_mp_get_str(comment, "text")));
+        putchar('\n');
+        kap_shown_line(0, 0, kap_span_str(""), kap_buf_span(&line));
+    }
+    kap_buf_fini(&line);
+}
+
 static int print_rows(view_t *view)
 {
     const kap_mp_t *first = kap_mp_item(view->rows, 0);
@@ -465,6 +521,7 @@ static int print_rows(view_t *view)
             break;
         rc = print_block(view, &next);
     }
+    print_comments(view);
     return rc == KAP_OK ? KAP_EXIT_DONE : kap_cli_fail(KAP_EXIT_REFUSED, "%s", kap_err_text(rc));
 }
 
@@ -555,24 +612,39 @@ static kap_mp_t flat_value(kap_cli_t *cli, const kap_mp_t *row, kap_span_t key,
     snprintf(name, sizeof name, "%.*s", KAP_SPAN_ARGS(key));
     if (value->kind == KAP_MP_STR)
         return (kap_mp_t){.kind = KAP_MP_STR,
-                          .s = kap_metricview_word(cli, kap_metricview_who(cli, row, name))};
+                          .s = kap_metricview_word(cli, name, kap_metricview_who(cli, row, name))};
     if (form == KAP_MEASURE_COUNT || value->kind == KAP_MP_BOOL)
         return *value;
     kap_measure_text(cli, key, value, false, text);
     return (kap_mp_t){.kind = KAP_MP_STR, .s = kap_arena_dup(cli->arena, kap_span_str(text))};
 }
 
-/* A row for the table: each value a text or a number, names instead of ids. */
-static kap_mp_t flat_row(kap_cli_t *cli, const kap_mp_t *row, bool with_region)
+/* What has no column of its own: the name beside an id, the id of a forum that has a name, that a
+ * row is hidden. */
+static bool is_beside_a_cell(const kap_mp_t *row, kap_span_t key, bool with_region)
 {
+    return ends_in_name(key) || (kap_span_eq_str(key, "forum") && kap_mp_get(row, "name")) ||
+           kap_span_eq_str(key, "hidden") || (!with_region && kap_span_eq_str(key, "region"));
+}
+
+/* A row for the table: each value a text or a number, names instead of ids; keys by the metric's
+ * word for them, where it has one. */
+static kap_mp_t flat_row(kap_cli_t *cli, kap_span_t metric, const kap_mp_t *row, bool with_region)
+{
+    const kap_mp_t small = {.kind = KAP_MP_STR, .s = KAP_SPAN("1-4")};
     kap_shown_list_t map = {.arena = cli->arena};
     for (uint32_t i = 0; row->kind == KAP_MP_MAP && i < row->count; i++) {
+        char own[128];
         kap_span_t key = kap_mp_key(row, i)->s;
-        char *name = kap_arena_str(cli->arena, key);
         kap_mp_t value = flat_value(cli, row, key, kap_mp_value(row, i));
-        if (name && !ends_in_name(key) && (with_region || !kap_span_eq_str(key, "region")))
+        snprintf(own, sizeof own, "%.*s.%.*s", KAP_SPAN_ARGS(metric), KAP_SPAN_ARGS(key));
+        bool has_own = kap_shown_key(cli, kap_span_str(own)).data != (const uint8_t *)own;
+        char *name = kap_arena_str(cli->arena, has_own ? kap_span_str(own) : key);
+        if (name && !is_beside_a_cell(row, key, with_region))
             kap_shown_set(&map, name, &value);
     }
+    if (kap_mp_get_bool(row, "hidden", false))
+        kap_shown_set(&map, "n", &small);
     return kap_shown_map(&map);
 }
 
@@ -603,7 +675,12 @@ static void flat_pairs(kap_cli_t *cli, const kap_mp_t *row, kap_shown_list_t *ma
 
 static bool is_measured(const kap_mp_t *row, const char *key)
 {
+    const char *dot = key ? strchr(key, '.') : NULL;
+    key = dot ? dot + 1 : key;
     kap_measure_form_t form = key ? kap_measure_form(kap_span_str(key), kap_mp_get(row, key)) : 0;
+    if (form == KAP_MEASURE_TEXT) /* decimals come as their digits */
+        return strcmp(key, "mean") == 0 || strcmp(key, "value") == 0 || strcmp(key, "done") == 0 ||
+               strcmp(key, "change") == 0;
     return form >= KAP_MEASURE_COUNT && form <= KAP_MEASURE_TIME;
 }
 
@@ -624,7 +701,24 @@ static void add_keys_of(kap_cli_t *cli, const kap_mp_t *row, const kap_mp_t *fro
     }
 }
 
-int kap_metricview_list(kap_cli_t *cli, const kap_mp_t *list, bool with_region)
+/* On a screen a column of nothing but 0 says nothing. */
+static void drop_silent(const kap_mp_t *rows, kap_shown_column_t columns[])
+{
+    int kept = 0;
+    for (int k = 0; columns[k].key; k++) {
+        bool says = false;
+        for (uint32_t i = 0; !says && i < rows->count; i++) {
+            const kap_mp_t *value = kap_mp_get(kap_mp_item(rows, i), columns[k].key);
+            says = value && !(is_number(value) && value->i == 0) &&
+                   !(value->kind == KAP_MP_STR && value->s.size == 0);
+        }
+        if (says)
+            columns[kept++] = columns[k];
+    }
+    columns[kept] = (kap_shown_column_t){0};
+}
+
+int kap_metricview_list(kap_cli_t *cli, kap_span_t metric, const kap_mp_t *list, bool with_region)
 {
     kap_shown_column_t columns[LIST_COLUMNS + 1] = {{0}};
     kap_shown_list_t rows = {.arena = cli->arena};
@@ -635,13 +729,15 @@ int kap_metricview_list(kap_cli_t *cli, const kap_mp_t *list, bool with_region)
             flat_pairs(cli, kap_mp_item(list, i), &pairs);
             row = kap_shown_map(&pairs);
         } else {
-            row = flat_row(cli, kap_mp_item(list, i), with_region);
+            row = flat_row(cli, metric, kap_mp_item(list, i), with_region);
         }
         kap_shown_add(&rows, &row);
     }
     const kap_mp_t all = kap_shown_array(&rows);
     for (uint32_t i = 0; i < all.count; i++)
         add_keys_of(cli, kap_mp_item(&all, i), kap_mp_item(list, i), columns);
+    if (cli->format == KAP_FORMAT_TABLE)
+        drop_silent(&all, columns);
     return kap_shown_rows(cli, "list", &all, columns);
 }
 
@@ -730,7 +826,7 @@ static int print_csv(kap_cli_t *cli, const kap_mp_t *answer)
     kap_mp_t totals;
     for (uint32_t i = 0; values && (!rows || rows->count == 0) && i < values->count; i++)
         if (is_list(kap_mp_value(values, i)))
-            return kap_metricview_list(cli, kap_mp_value(values, i), true);
+            return kap_metricview_list(cli, kap_span_str(""), kap_mp_value(values, i), true);
     if (!rows || rows->count == 0) {
         kap_shown_add(&one, answer);
         totals = kap_shown_array(&one);

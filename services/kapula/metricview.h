@@ -17,7 +17,7 @@ kap_span_t kap_metricview_name(const kap_cli_t *cli, kap_span_t metric);
 
 /* A list of maps as a table or as CSV, its columns their keys. For people names stand
  * instead of ids, and the region only where asked for. */
-int kap_metricview_list(kap_cli_t *cli, const kap_mp_t *list, bool with_region);
+int kap_metricview_list(kap_cli_t *cli, kap_span_t metric, const kap_mp_t *list, bool with_region);
 
 /* The orphans of an answer, owner by owner, for people. */
 void kap_metricview_orphans(kap_cli_t *cli, const kap_mp_t *list);
@@ -25,9 +25,13 @@ void kap_metricview_orphans(kap_cli_t *cli, const kap_mp_t *list);
 /* Who stands under a key of a row: by the directory, else by the name beside it (KEY_name). */
 kap_span_t kap_metricview_who(kap_cli_t *cli, const kap_mp_t *row, const char *key);
 
-/* What is said by a code of the figures: why an orphan, which step, how a target stands; the text
- * itself when it is none. */
-kap_span_t kap_metricview_word(const kap_cli_t *cli, kap_span_t code);
+/* What is said by a code under a key of the figures: why an orphan, which step, how a target
+ * stands; the text itself when it is none. */
+kap_span_t kap_metricview_word(const kap_cli_t *cli, const char *key, kap_span_t code);
+
+/* What a key is called: by the metric's own word ("meetings.due" in words.def), else by the word of
+ * the key, else the key itself. */
+kap_span_t kap_metricview_label(kap_cli_t *cli, kap_span_t metric, kap_span_t key);
 
 /* The rows that a window is told by: its first and last day; empty when it is open there. Lent from
  * the answer and from `out`. */

@@ -26,8 +26,8 @@ static void print_orphan(kap_cli_t *cli, const kap_mp_t *row)
     char since[KAP_TIME_TEXT];
     kap_span_t from = kap_metricview_who(cli, row, "from");
     kap_span_t to = kap_metricview_who(cli, row, "to");
-    kap_span_t what = kap_metricview_word(cli, kap_mp_get_str(row, "what"));
-    kap_span_t step = kap_metricview_word(cli, kap_mp_get_str(row, "step"));
+    kap_span_t what = kap_metricview_word(cli, "what", kap_mp_get_str(row, "what"));
+    kap_span_t step = kap_metricview_word(cli, "step", kap_mp_get_str(row, "step"));
     kap_buf_t line;
     kap_buf_init(&line);
     int64_t at = kap_metricview_time(row, "since_at");

@@ -103,6 +103,12 @@ void kap_page_row(kap_page_t *page, const kap_page_cell_t cells[])
         kap_page_cell(page, &cells[i]);
 }
 
+void kap_page_remark(kap_page_t *page, const char *text)
+{
+    kap_page_cell_t cells[KAP_PAGE_COLUMNS] = {{.detail = text, .share = -1}};
+    kap_page_row(page, cells);
+}
+
 void kap_page_matrix(kap_page_t *page, const char *text, int names, const char *const titles[])
 {
     kap_page_block_t *block = add_block(page, KAP_PAGE_MATRIX, text);

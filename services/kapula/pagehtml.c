@@ -15,8 +15,9 @@ enum { /* of pictures, in units of their viewBox */
        BARS_FOOT = 22,
        BARS_HEAD = 20,
        NAME_MAX = 190,
-       SLANT_HIGH = 96
+       SLANT_FOOT = 16
 };
+static const double SLANT_SINE = 0.53; /* of the 32 degrees that names of columns are turned by */
 
 static void escaped(FILE *out, const char *text)
 {
@@ -99,6 +100,12 @@ static void put_table(const kap_page_block_t *block, FILE *out)
     }
     fputs("</tr></thead>\n<tbody>\n", out);
     for (int at = 0; at + block->columns <= block->used; at += block->columns) {
+        if (block->cells[at].detail) {
+            fprintf(out, "<tr class=\"remark\"><td colspan=\"%d\">", block->columns);
+            escaped(out, block->cells[at].detail);
+            fputs("</td></tr>\n", out);
+            continue;
+        }
         fputs("<tr>", out);
         for (int i = 0; i < block->columns; i++)
             put_td(block, i, &block->cells[at + i], out);
@@ -162,19 +169,20 @@ static void put_matrix(const kap_page_block_t *block, FILE *out)
         name = wide > name ? wide : name;
     }
     name = name > NAME_MAX ? NAME_MAX : name;
-    double cell = n > 0 ? (double)(WIDE - name - SLANT_HIGH) / n : 0;
+    int head = (int)(name * SLANT_SINE) + SLANT_FOOT;
+    double cell = n > 0 ? (double)(WIDE - 2 * name) / n : 0;
     cell = cell > CELL_MAX ? CELL_MAX : cell;
-    begin_picture(block, SLANT_HIGH + n * CELL_HIGH + 4, out);
+    begin_picture(block, head + n * CELL_HIGH + 4, out);
     for (int i = 0; i < n; i++) {
         char turn[96];
-        double x = name + cell * i + cell / 2 - 2, y = SLANT_HIGH - 8;
+        double x = name + cell * i + cell / 2 - 2, y = head - SLANT_FOOT / 2;
         snprintf(turn, sizeof turn, "class=\"soft\" transform=\"rotate(-32 %.1f %.1f)\"", x, y);
         put_label(out, x, y, "start", turn, block->titles[i]);
-        put_label(out, name - 10, SLANT_HIGH + i * CELL_HIGH + CELL_HIGH / 2.0 + 4, "end", "",
+        put_label(out, name - 10, head + i * CELL_HIGH + CELL_HIGH / 2.0 + 4, "end", "",
                   block->titles[i]);
     }
     for (int at = 0; at < block->used && at < n * n; at++) {
-        double x = name + cell * (at % n), y = SLANT_HIGH + CELL_HIGH * (at / n);
+        double x = name + cell * (at % n), y = head + CELL_HIGH * (at / n);
         if (at / n != at % n)
             put_square(x, y, cell, &block->cells[at], out);
     }

@@ -88,11 +88,15 @@ static void put_table(const kap_page_block_t *block, FILE *out, int width)
     for (int at = 0; table && at + block->columns <= block->used; at += block->columns) {
         for (int i = 0; i < block->columns; i++)
             cells[i] = block->cells[at + i].text;
-        kap_table_row(table, cells);
+        if (!block->cells[at].detail)
+            kap_table_row(table, cells);
     }
     if (table)
         kap_table_print(table, out, width);
     kap_table_destroy(&table);
+    for (int at = 0; at < block->used; at += block->columns)
+        if (block->cells[at].detail)
+            wrapped(out, "  ", block->cells[at].detail, width);
 }
 
 /* Columns are numbered like the rows, so that any names fit. */

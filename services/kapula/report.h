@@ -55,8 +55,8 @@ const kap_mp_t *kap_report_value(const kap_mp_t *answer, const char *value);
 const kap_mp_t *kap_report_row(const kap_mp_t *answer, kap_span_t from, kap_span_t to);
 
 /* The answer's rows of edges or members in the alphabetical order of names as they are shown;
- * without those that count nothing. NULL ends the list. */
-const kap_mp_t *const *kap_report_rows(kap_report_t *report, const kap_mp_t *answer);
+ * without those of no referral, unless `all`. NULL ends the list. */
+const kap_mp_t *const *kap_report_rows(kap_report_t *report, const kap_mp_t *answer, bool all);
 
 /* The same order for two ids, or two edges: < 0, 0, > 0. */
 int kap_report_order(kap_report_t *report, kap_span_t a, kap_span_t b);

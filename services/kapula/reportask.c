@@ -93,7 +93,7 @@ static bool stands_behind(kap_report_t *report, const kap_mp_t *a, const kap_mp_
     return order ? order > 0 : kap_report_order(report, id_of(a, 1), id_of(b, 1)) > 0;
 }
 
-const kap_mp_t *const *kap_report_rows(kap_report_t *report, const kap_mp_t *answer)
+const kap_mp_t *const *kap_report_rows(kap_report_t *report, const kap_mp_t *answer, bool all)
 {
     static const kap_mp_t *const none[] = {NULL};
     const kap_mp_t *list = kap_mp_get(answer, "rows");
@@ -104,7 +104,7 @@ const kap_mp_t *const *kap_report_rows(kap_report_t *report, const kap_mp_t *ans
     for (uint32_t i = 0; i < count; i++) {
         const kap_mp_t *row = kap_mp_item(list, i);
         uint32_t at = n;
-        if (kap_mp_get_int(row, "n", 0) == 0)
+        if (!all && kap_mp_get_int(row, "n", 0) == 0)
             continue;
         for (; at > 0 && stands_behind(report, rows[at - 1], row); at--)
             rows[at] = rows[at - 1];

@@ -101,7 +101,7 @@ static int tell_edges(kap_report_t *report, bool better)
 {
     const kap_mp_t *matrix = kap_report_ask(report, "matrix", "edge", KAP_REPORT_PERIOD);
     int told = 0;
-    for (const kap_mp_t *const *rows = kap_report_rows(report, matrix); *rows; rows++) {
+    for (const kap_mp_t *const *rows = kap_report_rows(report, matrix, false); *rows; rows++) {
         const kap_mp_t *edge = kap_mp_get(kap_mp_get(*rows, "key"), "edge");
         if (edge && edge->count == 2)
             told += tell_edge(report, kap_mp_item(edge, 0)->s, kap_mp_item(edge, 1)->s, better);
@@ -124,7 +124,8 @@ void kap_report_changes(kap_report_t *report)
                 &report->page, KAP_PAGE_TEXT,
                 kap_report_say(report, nothing ? KAP_SAY_NOTHING_BEFORE : KAP_SAY_NO_CHANGE, NULL));
     }
-    kap_page_say(&report->page, KAP_PAGE_NOTE,
-                 kap_report_say(report, KAP_SAY_THRESHOLD,
-                                kap_report_period(report, report->before, report->from), NULL));
+    if (!nothing)
+        kap_page_say(&report->page, KAP_PAGE_NOTE,
+                     kap_report_say(report, KAP_SAY_THRESHOLD,
+                                    kap_report_period(report, report->before, report->from), NULL));
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /* Plans, meetings and visits, and the rest of the follow-up model in a report. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "measure.h"
@@ -26,10 +27,27 @@ static const char *kept(kap_report_t *report, const char *text)
     return copy ? copy : "";
 }
 
+/* A number that came as its digits: with a decimal, where it has any, as the language writes it. */
+static bool decimal_of(kap_report_t *report, kap_span_t text, int decimals,
+                       char out[KAP_MEASURE_BYTES])
+{
+    char copy[32], *end;
+    snprintf(copy, sizeof copy, "%.*s", KAP_SPAN_ARGS(text));
+    double value = strtod(copy, &end);
+    if (text.size == 0 || text.size >= sizeof copy || *end != '\0')
+        return false;
+    kap_measure_number(report->lang, value, strchr(copy, '.') ? decimals : 0, out);
+    return true;
+}
+
 /* A code in words, any other text as it is. */
 static const char *text_of(kap_report_t *report, const column_t *column, kap_span_t text)
 {
     char copy[KAP_SHOWN_BYTES];
+    if (kap_span_eq_str(text, "none"))
+        return "";
+    if (column->right && decimal_of(report, text, strcmp(column->key, "mean") == 0 ? 2 : 1, copy))
+        return kept(report, copy);
     const char *code =
         column->codes
             ? kap_code_text(column->codes, kap_code_parse(column->codes, text), report->lang)
@@ -63,11 +81,21 @@ static const char *cell_text(kap_report_t *report, const column_t *column, const
         return mean_of(report, value);
     case KAP_MEASURE_COUNT:
         snprintf(text, sizeof text, "%lld", (long long)value->i);
-        return strcmp(column->key, "year") == 0 || strcmp(column->key, "scale") == 0
+        if (strcmp(column->key, "change") == 0)
+            snprintf(text, sizeof text, "%s%lld",
+                     value->i > 0   ? "+"
+                     : value->i < 0 ? "−"
+                                    : "",
+                     (long long)(value->i < 0 ? -value->i : value->i));
+        return strcmp(column->key, "year") == 0 || strcmp(column->key, "scale") == 0 ||
+                       strcmp(column->key, "change") == 0
                    ? kept(report, text)
                    : kap_report_count(report, value->i);
     default:
-        return hidden && strcmp(column->key, "n") == 0 ? "1–4" : "";
+        return hidden && strcmp(column->key, "n") == 0 ? "1–4"
+               : hidden && column->right               ? "–"
+               : strcmp(column->key, "segment") == 0   ? kap_report_say(report, KAP_SAY_ALL, NULL)
+                                                       : "";
     }
 }
 
@@ -192,7 +220,7 @@ void kap_report_visits(kap_report_t *report)
                                      {"cancelled", KAP_SAY_CANCELLED, KAP_LIST_NONE, true},
                                      {"adherence", KAP_SAY_ADHERENCE, KAP_LIST_NONE, true},
                                      {NULL}},
-                          targets[] = {{"target", KAP_SAY_TARGET, KAP_LIST_TARGET, false},
+                          targets[] = {{"target", KAP_SAY_WHAT, KAP_LIST_TARGET, false},
                                        {"year", KAP_SAY_YEAR, KAP_LIST_NONE, true},
                                        {"value", KAP_SAY_TARGET, KAP_LIST_NONE, true},
                                        {"done", KAP_SAY_DONE, KAP_LIST_NONE, true},

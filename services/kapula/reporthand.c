@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "err.h"
 #include "measure.h"
 #include "metricview.h"
 #include "report.h"
@@ -50,7 +51,7 @@ static void tile_time(kap_report_t *report, kap_say_t label, const char *metric)
     if (!now)
         return;
     const char *before = previous(report, kap_report_time(report, then, "p50_ms", false));
-    snprintf(detail, sizeof detail, "90 %%: %s · n %s%s%s",
+    snprintf(detail, sizeof detail, "90 %% %s · n %s%s%s",
              kap_report_time(report, now, "p90_ms", false), kap_report_number(report, now, "n"),
              *before ? " · " : "", before);
     kap_page_tile(&report->page, kap_report_say(report, label, NULL),
@@ -83,6 +84,9 @@ static void put_tiles(kap_report_t *report)
     tile_rate(report, KAP_SAY_LOOP_CLOSED, "loop-closed", "rate");
     tile_rate(report, KAP_SAY_SERVED, "served", "rate");
     tile_rate(report, KAP_SAY_PING_PONG, "ping-pong", "rate");
+    kap_page_say(&report->page, KAP_PAGE_NOTE,
+                 kap_report_say(report, KAP_SAY_BEFORE_IS,
+                                kap_report_period(report, report->before, report->from), NULL));
 }
 
 /* What is counted beside the transfers, and what cases led to. */
@@ -229,7 +233,7 @@ static void put_edges(kap_report_t *report)
     const kap_mp_t *taken = kap_report_ask(report, "acceptance", "edge", KAP_REPORT_PERIOD);
     const kap_mp_t *times = kap_report_ask(report, "time-to-accept", "edge", KAP_REPORT_PERIOD);
     const kap_mp_t *quality = kap_report_ask(report, "data-quality", "edge", KAP_REPORT_PERIOD);
-    const kap_mp_t *const *rows = kap_report_rows(report, matrix);
+    const kap_mp_t *const *rows = kap_report_rows(report, matrix, false);
     const char *const titles[] = {kap_report_say(report, KAP_SAY_FROM, NULL),
                                   kap_report_say(report, KAP_SAY_TO, NULL),
                                   kap_report_say(report, KAP_SAY_SENT, NULL),
@@ -279,36 +283,42 @@ void kap_report_handovers(kap_report_t *report)
 
 /* --- members --- */
 
-/* A comment counts when its period touches the report's. */
+/* Whether the period, a year, a month or a day, lies in the report's. */
 static bool in_period(const kap_report_t *report, kap_span_t period)
 {
-    char text[32], from[KAP_TIME_TEXT], last[KAP_TIME_TEXT];
-    size_t n = period.size < 10 ? period.size : 10;
-    snprintf(text, sizeof text, "%.*s", (int)n, (const char *)period.data);
-    kap_date_format(report->from, from);
-    kap_date_format(kap_date_add(report->to, -1), last);
-    return n >= 4 && strncmp(text, from, n) >= 0 && strncmp(text, last, n) <= 0;
+    char text[32];
+    kap_date_t first;
+    snprintf(text, sizeof text, "%.*s%s", (int)(period.size < 10 ? period.size : 10),
+             (const char *)period.data,
+             period.size == 4   ? "-01-01"
+             : period.size == 7 ? "-01"
+                                : "");
+    if (kap_date_parse(kap_span_str(text), &first) != KAP_OK)
+        return false;
+    kap_date_t next = kap_date_add(first, 1);
+    if (period.size == 7)
+        next = kap_date_add(first, 31);
+    if (period.size == 4)
+        next = (kap_date_t){(int16_t)(first.year + 1), 1, 1};
+    if (period.size == 7)
+        next.day = 1;
+    return kap_date_cmp(first, report->from) >= 0 && kap_date_cmp(next, report->to) <= 0;
 }
 
-static void put_comments(kap_report_t *report)
+/* What the member says of its figures stands beside them. */
+static void put_comments(kap_report_t *report, kap_span_t member)
 {
     const kap_mp_t *rows = kap_report_comments(report);
-    bool headed = false;
     for (uint32_t i = 0; rows && i < rows->count; i++) {
         const kap_mp_t *data = kap_mp_get(kap_mp_item(rows, i), "data");
         kap_span_t text = kap_mp_get_str(data, "text");
-        if (kap_span_empty(text) || !in_period(report, kap_mp_get_str(data, "period")))
+        if (kap_span_empty(text) || !in_period(report, kap_mp_get_str(data, "period")) ||
+            !kap_span_eq(kap_mp_get_str(data, "member"), member))
             continue;
-        if (!headed)
-            kap_page_say(&report->page, KAP_PAGE_HEADING,
-                         kap_report_say(report, KAP_SAY_COMMENTS, NULL));
-        headed = true;
         const char *said = kap_arena_str(report->asking->arena, text);
-        kap_page_item(&report->page,
-                      kap_report_say(report, KAP_SAY_COMMENT,
-                                     kap_report_member(report, kap_mp_get_str(data, "member")),
-                                     said ? said : "", NULL),
-                      KAP_PAGE_PLAIN);
+        kap_page_remark(&report->page,
+                        kap_report_say(report, KAP_SAY_COMMENT, kap_report_member(report, member),
+                                       said ? said : "", NULL));
     }
 }
 
@@ -319,7 +329,7 @@ void kap_report_members(kap_report_t *report)
     const kap_mp_t *got = kap_report_ask(report, "acceptance", "member", KAP_REPORT_PERIOD);
     const kap_mp_t *times = kap_report_ask(report, "time-to-accept", "member", KAP_REPORT_PERIOD);
     const kap_mp_t *quality = kap_report_ask(report, "data-quality", "member", KAP_REPORT_PERIOD);
-    const kap_mp_t *const *rows = kap_report_rows(report, got);
+    const kap_mp_t *const *rows = kap_report_rows(report, got, false);
     const kap_span_t none = {0};
     const char *const titles[] = {kap_report_say(report, KAP_SAY_MEMBER, NULL),
                                   kap_report_say(report, KAP_SAY_SENT, NULL),
@@ -347,6 +357,6 @@ void kap_report_members(kap_report_t *report)
              .share = -1,
              .tone = KAP_PAGE_DIM}};
         kap_page_row(&report->page, cells);
+        put_comments(report, id);
     }
-    put_comments(report);
 }

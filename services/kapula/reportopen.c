@@ -76,7 +76,7 @@ static void put_edge(kap_report_t *report, const kap_mp_t *matters, const kap_mp
         if (by_edge(report, row, of) != 0)
             continue;
         snprintf(text, sizeof text, "%.*s", KAP_SPAN_ARGS(short_id));
-        kap_span_t step = kap_metricview_word(report->cli, kap_mp_get_str(orphan, "step"));
+        kap_span_t step = kap_metricview_word(report->cli, "step", kap_mp_get_str(orphan, "step"));
         const char *what = kap_arena_str(report->asking->arena, step);
         const kap_page_cell_t cells[] = {
             {.text = text, .share = -1},

@@ -118,10 +118,12 @@ static void put_steps(talk_t *talk, edge_t edge)
         since[strcspn(since, " ")] = '\0';
         snprintf(id, sizeof id, "%.*s",
                  KAP_SPAN_ARGS(kap_shown_id(kap_mp_get_str(row, "referral"))));
-        snprintf(what, sizeof what, "%.*s",
-                 KAP_SPAN_ARGS(kap_metricview_word(report->cli, kap_mp_get_str(row, "what"))));
-        snprintf(step, sizeof step, "%.*s",
-                 KAP_SPAN_ARGS(kap_metricview_word(report->cli, kap_mp_get_str(row, "step"))));
+        snprintf(
+            what, sizeof what, "%.*s",
+            KAP_SPAN_ARGS(kap_metricview_word(report->cli, "what", kap_mp_get_str(row, "what"))));
+        snprintf(
+            step, sizeof step, "%.*s",
+            KAP_SPAN_ARGS(kap_metricview_word(report->cli, "step", kap_mp_get_str(row, "step"))));
         kap_page_item(&report->page,
                       kap_report_say(report, KAP_SAY_TALK_STEP, id, what, since,
                                      kap_report_member(report, kap_mp_get_str(row, "owner")), step,
@@ -165,7 +167,7 @@ static void put_quiet_members(kap_report_t *report, const kap_mp_t *members)
     kap_buf_init(&line);
     for (uint32_t i = 0; members && i < members->count; i++) {
         const kap_mp_t *row = kap_mp_item(members, i);
-        kap_span_t node = kap_metricview_word(report->cli, kap_mp_get_str(row, "node"));
+        kap_span_t node = kap_metricview_word(report->cli, "node", kap_mp_get_str(row, "node"));
         kap_buf_printf(&line, "%s%s (%.*s)", i ? ", " : "",
                        kap_report_member(report, kap_mp_get_str(row, "member")),
                        KAP_SPAN_ARGS(node));
@@ -182,7 +184,7 @@ static bool has_agreement(kap_report_t *report, const kap_mp_t *silent, const ka
 {
     const kap_mp_t *matrix = kap_report_ask(report, "matrix", "edge", KAP_REPORT_PERIOD);
     uint32_t used = 0;
-    for (const kap_mp_t *const *rows = kap_report_rows(report, matrix); *rows; rows++)
+    for (const kap_mp_t *const *rows = kap_report_rows(report, matrix, false); *rows; rows++)
         used++;
     return (silent && silent->count > 0) || !unplanned || unplanned->count < used;
 }
@@ -210,37 +212,38 @@ void kap_report_talk(kap_report_t *report)
     put_quiet_members(report, kap_report_value(silent, "members"));
 }
 
-void kap_report_quality(kap_report_t *report)
+static void put_quality(kap_report_t *report, const char *name, const kap_mp_t *row)
 {
     static const char *const keys[] = {"implied", "clamped", "reported_late", "unknown_outcome",
                                        "refused"};
+    kap_page_cell_t cells[6] = {{.text = name, .share = -1}};
+    for (int k = 0; k < 5; k++)
+        cells[k + 1] = (kap_page_cell_t){
+            .text = kap_report_number(report, kap_mp_get(row, "values"), keys[k]), .share = -1};
+    kap_page_row(&report->page, cells);
+}
+
+void kap_report_quality(kap_report_t *report)
+{
     const char *const titles[] = {kap_report_say(report, KAP_SAY_MEMBER, NULL),
                                   kap_report_say(report, KAP_SAY_Q_IMPLIED, NULL),
                                   kap_report_say(report, KAP_SAY_Q_CLAMPED, NULL),
                                   kap_report_say(report, KAP_SAY_Q_LATE, NULL),
                                   kap_report_say(report, KAP_SAY_Q_UNKNOWN, NULL),
                                   kap_report_say(report, KAP_SAY_Q_REFUSED, NULL)};
-    bool by_member = report->edition != KAP_EDITION_PUBLIC;
     const kap_mp_t *total = kap_report_ask(report, "data-quality", NULL, KAP_REPORT_PERIOD);
-    const kap_mp_t *rows =
-        by_member ? kap_mp_get(kap_report_ask(report, "data-quality", "member", KAP_REPORT_PERIOD),
-                               "rows")
-                  : NULL;
+    const kap_mp_t *of_members =
+        report->edition == KAP_EDITION_PUBLIC
+            ? NULL
+            : kap_report_ask(report, "data-quality", "member", KAP_REPORT_PERIOD);
     kap_page_say(&report->page, KAP_PAGE_SECTION, kap_report_say(report, KAP_SAY_QUALITY, NULL));
     if (!total)
         return;
     kap_page_table(&report->page, 6, titles, 0x3e);
-    for (uint32_t i = 0; i <= (rows ? rows->count : 0); i++) {
-        const kap_mp_t *row = rows && i < rows->count ? kap_mp_item(rows, i) : total;
-        kap_page_cell_t cells[6] = {{.share = -1}};
-        cells[0].text =
-            row == total
-                ? kap_report_say(report, KAP_SAY_WHOLE_REGION, NULL)
-                : kap_report_member(report, kap_mp_get_str(kap_mp_get(row, "key"), "member"));
-        for (int k = 0; k < 5; k++)
-            cells[k + 1] = (kap_page_cell_t){
-                .text = kap_report_number(report, kap_mp_get(row, "values"), keys[k]), .share = -1};
-        kap_page_row(&report->page, cells);
-    }
+    for (const kap_mp_t *const *rows = kap_report_rows(report, of_members, true); *rows; rows++)
+        put_quality(report,
+                    kap_report_member(report, kap_mp_get_str(kap_mp_get(*rows, "key"), "member")),
+                    *rows);
+    put_quality(report, kap_report_say(report, KAP_SAY_WHOLE_REGION, NULL), total);
     kap_page_say(&report->page, KAP_PAGE_NOTE, kap_report_say(report, KAP_SAY_Q_NOTE, NULL));
 }

@@ -5,7 +5,7 @@
  *   {"directory": {...}}                          in force from the next batch on
  *   {"at": ms, "jobs": [[event ...] ...], "expire": bool, "figures": bool}   one batch
  *   {"reopen": true}                              as after a crash: what was committed is there
- *   {"ask": {...}, "as": member, "now": ms}   {"answer": {...}} or {"refusal": code, "why": sentence}
+ *   {"ask": {...}, "as": member, "now": ms}   {"answer": {...}} or {"refusal": code, "why": text}
  *   {"log": true}                  {"log": [...], "directories": [...]}
  *   {"audit": true}                {"audit": {events, rows, differences, what}}
  * It has no clock but the history's and no socket.

@@ -43,39 +43,62 @@ def play(lines, folder=None, bug=None):
 
 
 class Duel:
-    """What a list of steps gives. `only`: the one question that is asked."""
+    """What a list of steps gives: questions at its end and, of a whole history, some on the way.
+    `only`: the one question that is asked, at the end."""
 
     def __init__(self, steps, seed, on_disk=False, only=None, bug=None):
         self.steps, self.seed, self.bug = steps, seed, bug
-        self.asked = []
-        self.differences = []    # (question or None, sentence)
-        self.compared = 0
-        asks = [only] if only is not None else questions.write(steps, random.Random(seed))
-        lines = histories.lines(steps) + [histories.last_batch(steps), {"log": True},
-                                          {"audit": True}]
-        self.now = lines[-3]["at"] + seed % 7 * 11 * histories.HOUR
-        lines += [{"ask": ask, "as": histories.READER, "now": self.now} for ask in asks]
+        self.differences = []    # (question or None, sentence, steps played before it)
+        self.compared = self.near = 0
+        rng = random.Random(seed)
+        stops = [(len(steps), [only])] if only is not None else self.stops(rng)
         with tempfile.TemporaryDirectory(prefix="kapula-oracle-") as folder:
-            answers = play(lines, folder if on_disk else None, bug)
-        self.log = answers[0]["log"]
-        self.check(asks, answers)
+            answers = iter(play(self.lines(stops), folder if on_disk else None, bug))
+        for count, asks in stops:
+            self.check(count, asks, answers)
 
-    def check(self, asks, answers):
-        log = oracle.Log(self.log, answers[0]["directories"])
-        figures = oracle.Figures(log, self.now)
-        audit = answers[1]["audit"]
+    def stops(self, rng):
+        """After how many steps is what asked? Some questions halfway, all of them at the end."""
+        batches = [i + 1 for i, step in enumerate(self.steps) if step[0] == "batch"]
+        stops = [(len(self.steps), questions.write(self.steps, rng))]
+        if batches:
+            half = batches[len(batches) // 2]
+            asks = questions.write(self.steps[:half], rng)
+            stops.insert(0, (half, rng.sample(asks, len(asks) // 4)))
+        return stops
+
+    def now(self, count):
+        """The clock when it is asked: a little, or some days, after the newest batch."""
+        return histories.last_batch(self.steps[:count])["at"] + self.seed % 7 * 11 * histories.HOUR
+
+    def lines(self, stops):
+        whole, done, lines = histories.lines(self.steps), 0, []
+        for count, asks in stops:
+            upto = len(histories.lines(self.steps[:count]))
+            lines += whole[done:upto] + [histories.last_batch(self.steps[:count])]
+            lines += [{"log": True}, {"audit": True}]
+            lines += [{"ask": ask, "as": histories.READER, "now": self.now(count)} for ask in asks]
+            done = upto
+        return lines
+
+    def check(self, count, asks, answers):
+        exported, audit = next(answers), next(answers)["audit"]
+        self.log = exported["log"]
+        log = oracle.Log(self.log, exported["directories"])
+        figures = oracle.Figures(log, self.now(count))
         if audit["differences"]:
-            self.differ(None, f"the recount differs: {audit['what'][:300]}")
+            self.differ(None, f"the recount: {audit['what'][:300]}", count)
         for sentence in log.wrong:
-            self.differ(None, sentence)
-        for ask, answer in zip(asks, answers[2:]):
-            checks = questions.compare(ask, answer, figures)
+            self.differ(None, sentence, count)
+        for ask in asks:
+            checks = questions.compare(ask, next(answers), figures)
             self.compared += checks.count
+            self.near += checks.near_count
             for sentence in checks.differences:
-                self.differ(ask, sentence)
+                self.differ(ask, sentence, count)
 
-    def differ(self, ask, sentence):
-        self.differences.append((ask, sentence))
+    def differ(self, ask, sentence, count):
+        self.differences.append((ask, sentence, count))
 
 
 def of_seed(seed, size=None, bug=None):
@@ -85,7 +108,8 @@ def of_seed(seed, size=None, bug=None):
 
 def shrunk(duel):
     """Leaves out steps as long as the first difference stays."""
-    (ask, sentence), steps = duel.differences[0], list(duel.steps)
+    ask, sentence, count = duel.differences[0]
+    steps = list(duel.steps[:count])
 
     def still(fewer):
         try:
@@ -94,7 +118,7 @@ def shrunk(duel):
         except (RuntimeError, KeyError, TypeError, ValueError):
             return False
         return any(other == ask and said.split(":")[0] == sentence.split(":")[0]
-                   for other, said in rest.differences)
+                   for other, said, _ in rest.differences)
 
     size = max(len(steps) // 2, 1)
     while size >= 1:
@@ -113,7 +137,7 @@ def shrunk(duel):
 def told(duel, most=3):
     """The differences as lines, and how to see them again."""
     lines = [f"seed {duel.seed}: {len(duel.differences)} differences"]
-    for ask, sentence in duel.differences[:most]:
+    for ask, sentence, _ in duel.differences[:most]:
         lines.append(f"  {sentence}\n    asked: {json.dumps(ask)}")
     lines.append(f"  again: python3 tests/oracle/duel.py {duel.seed} --shrink")
     return "\n".join(lines)

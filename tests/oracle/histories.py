@@ -109,6 +109,8 @@ def day_text(at):
 class Author:
     """Writes a history. What it knows of referrals is only enough to say sensible things."""
 
+    REGIONS, KINDS = (50, 25, 15, 10), (80, 12, 8)
+
     def __init__(self, seed, size=None):
         self.rng = random.Random(seed)
         self.steps = []
@@ -169,7 +171,7 @@ class Author:
 
     def created(self, region, sender, to, case, parent=None):
         rng = self.rng
-        kind = rng.choices(["transfer", "guidance", "lead"], [80, 12, 8])[0]
+        kind = rng.choices(["transfer", "guidance", "lead"], self.KINDS)[0]
         referral = {"id": self.number("r"), "region": region, "from": sender, "to": to,
                     "case": case, "kind": kind, "state": "created", "parent": parent}
         data = {"kind": kind, "referral": referral["id"], "from": sender, "to": to,
@@ -190,7 +192,7 @@ class Author:
 
     def act_create(self):
         region = self.rng.choices(["mikkeli", "pieksamaki", "tampereen-kaupunkiseutu", "bench"],
-                                  [50, 25, 15, 10])[0]
+                                  self.REGIONS)[0]
         sender = self.rng.choice(self.members_of(region))
         roots = [r for r in self.referrals if r["region"] != "bench" or region == "bench"]
         same = bool(roots) and self.rng.random() < 0.1
@@ -506,8 +508,24 @@ class Author:
             self.now += self.rng.randrange(30 * DAY)
 
 
+class Busy(Author):
+    """Many transfers of one region, most of them answered: so many that sketches are needed."""
+
+    REGIONS, KINDS = (97, 1, 1, 1), (97, 2, 1)
+    ACTIONS = [("create", 30), ("deliver", 32), ("accept", 28), ("contact", 10), ("complete", 14),
+               ("decline", 5), ("redirect", 4), ("withdraw", 2), ("hold", 3), ("resume", 3),
+               ("void", 1), ("answer_received", 6)]
+
+    def __init__(self, seed, size):
+        super().__init__(seed, size)
+        self.pace, self.late = HOUR, 0.05
+
+
+LARGE = 1000    # from this size on a history is a busy one
+
+
 def write(seed, size=None):
-    return Author(seed, size).write()
+    return (Busy if size is not None and size >= LARGE else Author)(seed, size).write()
 
 
 class Golden(Author):

@@ -1140,6 +1140,10 @@ def nearest_rank(values, share):
     return values[max(math.ceil(round(share * len(values), 9)), 1) - 1] if values else None
 
 
+class Near(int):
+    """A duration that the broker tells from a sketch: it may be 1 % off."""
+
+
 def spread(values, exact):
     """Percentiles and the mean of durations, in order; exact in scopes that are small."""
     return {"n": len(values), "p50_ms": nearest_rank(values, 0.5),
@@ -1173,8 +1177,11 @@ def time_to_accept(q):
         return {"time": q.time("accept_customer"), "implied": q.sum("implied")}
     waits = [q.hand(q.figures.waited(r)) for r in q.open
              if r.delivered is not None and r.accepted is None]
-    return {"time": q.time("accept"), "survival_median_ms": survival_median(q, waits),
-            "waiting": len(waits), "implied": q.sum("implied")}
+    median = survival_median(q, waits)
+    if median is not None and q.sum("referrals") > EXACT_MAX:
+        median = Near(median)
+    return {"time": q.time("accept"), "survival_median_ms": median, "waiting": len(waits),
+            "implied": q.sum("implied")}
 
 
 def survival_median(q, waits):

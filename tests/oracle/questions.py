@@ -21,7 +21,7 @@ class Checks:
     """Counts what was compared, and says what differs."""
 
     def __init__(self, veiled=False):
-        self.count, self.differences = 0, []
+        self.count, self.near_count, self.differences = 0, 0, []
         self.veiled = veiled   # lists and few durations may be kept back (hide.h)
 
     def differ(self, where, mine, theirs):
@@ -45,6 +45,7 @@ class Checks:
         self.equal(where + ".n", mine["n"], theirs["n"])
         if self.veiled and mine["n"] < FEW and theirs.get("p50_ms") is None:
             return
+        self.near_count += not mine["exact"] and mine["n"] > 0 and not where.endswith("case_time")
         for name in ("p50_ms", "p90_ms", "p99_ms", "max_ms", "mean_ms"):
             if name not in theirs:
                 continue
@@ -57,6 +58,8 @@ class Checks:
         """Whatever a metric holds; names of members beside their ids are passed over."""
         if isinstance(mine, dict) and "p50_ms" in mine:
             self.time(where, mine, theirs)
+        elif isinstance(mine, oracle.Near):
+            self.near(where, mine, theirs)
         elif isinstance(mine, dict) and isinstance(theirs, dict):
             for name in sorted(set(mine) | {key for key in theirs if not key.endswith("_name")}):
                 if self.veiled and is_little(name, mine.get(name), theirs.get(name)):

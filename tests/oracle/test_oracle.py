@@ -35,6 +35,15 @@ class Histories(unittest.TestCase):
         self.assertGreater(sum(count for count, _ in outcomes), 1000 * HISTORIES)
 
 
+    def test_sketches_are_near_where_a_scope_is_large(self):
+        """Over a thousand transfers: counts exactly, durations within 1 %."""
+        with concurrent.futures.ProcessPoolExecutor(os.cpu_count()) as pool:
+            results = list(pool.map(duel.of_seed, (FIRST, FIRST + 1), (1500, 1500)))
+        for result in results:
+            self.assertEqual(result.differences, [], duel.told(result))
+        self.assertGreater(sum(result.near for result in results), 5)
+
+
 class Golden(unittest.TestCase):
     """Every number of the golden example, as the broker and as the oracle tell it."""
 

@@ -10,8 +10,6 @@
 #include "seeded.h"
 #include "sum_inner.h"
 
-enum { VALUES_MAX = 64 };
-
 /* --- life --- */
 
 static int is_archive(kap_txn_t *txn, uint32_t number, bool *archive)
@@ -160,17 +158,8 @@ static int each_member(kap_summer_t *s, kap_span_t organisation, member_fn fn, v
     return rc;
 }
 
-/* Numbers of members, in order. */
-typedef struct {
-    kap_arena_t *arena;
-    uint32_t *numbers;
-    uint32_t count, cap;
-} members_t;
-
-static int take_member(void *arg, uint32_t member)
+int kap_sum_add_member(kap_sum_members_t *m, uint32_t member)
 {
-    members_t *m = arg;
-
     if (m->count == m->cap) {
         uint32_t cap = m->cap == 0 ? 16 : m->cap * 2;
         uint32_t *grown = kap_arena_alloc(m->arena, cap * sizeof *grown);
@@ -192,7 +181,12 @@ static int by_number(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static int members_of(kap_summer_t *s, kap_span_t organisation, members_t *out)
+static int take_member(void *arg, uint32_t member)
+{
+    return kap_sum_add_member(arg, member);
+}
+
+int kap_sum_members(kap_summer_t *s, kap_span_t organisation, kap_sum_members_t *out)
 {
     int rc = each_member(s, organisation, take_member, out);
 
@@ -201,7 +195,7 @@ static int members_of(kap_summer_t *s, kap_span_t organisation, members_t *out)
     return rc;
 }
 
-static bool is_among(const members_t *m, uint32_t member)
+bool kap_sum_is_among(const kap_sum_members_t *m, uint32_t member)
 {
     return m->count > 0 && bsearch(&member, m->numbers, m->count, sizeof member, by_number) != NULL;
 }
@@ -264,7 +258,7 @@ typedef struct {
     bool utc;
     kap_sum_fact_fn fn;
     void *arg;
-    members_t members; /* of an organisation: one end is among them */
+    kap_sum_members_t members; /* of an organisation: one end is among them */
 } gleaner_t;
 
 static bool fact_fits(const gleaner_t *g, const kap_fact_t *fact)
@@ -309,7 +303,7 @@ static bool edge_is_wanted(const gleaner_t *g, uint32_t from, uint32_t to, uint3
     bool sends = g->query->side == KAP_SIDE_SENDS;
 
     if (g->query->scope.kind == KAP_SCOPE_ORGANISATION)
-        return is_among(&g->members, sends ? from : to);
+        return kap_sum_is_among(&g->members, sends ? from : to);
     return only_to == 0 || to == only_to;
 }
 
@@ -361,8 +355,8 @@ static int glean_member(const gleaner_t *g, uint32_t member)
 
 static int glean_organisation(gleaner_t *g)
 {
-    g->members = (members_t){.arena = g->s->arena};
-    int rc = members_of(g->s, g->query->scope.organisation, &g->members);
+    g->members = (kap_sum_members_t){.arena = g->s->arena};
+    int rc = kap_sum_members(g->s, g->query->scope.organisation, &g->members);
 
     return rc != KAP_OK || g->members.count == 0 ? rc : glean_regions(g, 0, 0);
 }
@@ -406,16 +400,6 @@ int kap_sum_facts(kap_summer_t *summer, const kap_sum_query_t *query, kap_sum_fa
 
 /* --- walking cells --- */
 
-/* Rows of a table for the places of a query; what they leave is gleaned from the cohort. */
-typedef struct {
-    kap_summer_t *s;
-    const kap_sum_query_t *query;
-    bool counts; /* of `cells`, else of `sketches` */
-    bool cases;  /* of sketches: those of cases */
-    int (*row)(void *arg, const kap_sum_place_t *place, kap_span_t value);
-    void *arg;
-} walker_t;
-
 static unsigned kept(const kap_sum_query_t *q, kap_level_t level, bool counts)
 {
     unsigned periods = 0;
@@ -427,7 +411,7 @@ static unsigned kept(const kap_sum_query_t *q, kap_level_t level, bool counts)
     return q->breakdown2 == KAP_BREAKDOWN_NONE ? periods : 0;
 }
 
-static int walk_piece(const walker_t *w, const kap_sum_place_t *at,
+static int walk_piece(const kap_sum_walk_t *w, const kap_sum_place_t *at,
                       const kap_span_of_periods_t *piece)
 {
     kap_cursor_t *cursor = w->counts ? w->s->cells : w->s->sketches;
@@ -452,7 +436,7 @@ static int walk_piece(const walker_t *w, const kap_sum_place_t *at,
 
 static int walk_place(void *arg, const kap_sum_place_t *at)
 {
-    const walker_t *w = arg;
+    const kap_sum_walk_t *w = arg;
     kap_span_of_periods_t pieces[KAP_WINDOW_PIECES];
     kap_instants_t rest[2];
     int rc = KAP_OK;
@@ -480,9 +464,10 @@ static kap_level_t level_of(const kap_sum_query_t *q)
     return member ? side_of(q) : levels[q->scope.kind];
 }
 
-/* Facts of the referrals that no whole period of the walk held, as far as they are `of`. */
-static int walk_rest(const walker_t *w, const kap_sum_query_t *of, kap_sum_fact_fn fn, void *arg)
+/* Facts of the referrals that no whole period of the walk held. */
+static int walk_rest(const kap_sum_walk_t *w)
 {
+    const kap_sum_query_t *of = w->facts_of != NULL ? w->facts_of : w->query;
     kap_span_of_periods_t pieces[KAP_WINDOW_PIECES];
     kap_instants_t rest[2];
     int rc = KAP_OK;
@@ -490,11 +475,22 @@ static int walk_rest(const walker_t *w, const kap_sum_query_t *of, kap_sum_fact_
     kap_window_pieces(&w->query->window, w->query->scope.utc,
                       kept(w->query, level_of(w->query), w->counts), pieces, rest);
     for (int i = KAP_SEEDED_BUG("rest_left_out"); rc == KAP_OK && i < 2; i++) {
-        gleaner_t g = {
-            .s = w->s, .query = of, .span = rest[i], .utc = of->scope.utc, .fn = fn, .arg = arg};
+        gleaner_t g = {.s = w->s,
+                       .query = of,
+                       .span = rest[i],
+                       .utc = of->scope.utc,
+                       .fn = w->fact,
+                       .arg = w->arg};
         rc = glean(&g);
     }
     return rc;
+}
+
+int kap_sum_walk(const kap_sum_walk_t *walk)
+{
+    int rc = kap_sum_places(walk->s, walk->query, walk_place, (void *)walk);
+
+    return rc != KAP_OK || walk->fact == NULL ? rc : walk_rest(walk);
 }
 
 /* --- counts --- */
@@ -540,180 +536,10 @@ static int add_fact(void *arg, const kap_cohort_key_t *key, const kap_fact_t *fa
 int kap_sum_counts(kap_summer_t *summer, const kap_sum_query_t *query, kap_vector_t *sum)
 {
     counting_t c = {query, sum};
-    walker_t w = {.s = summer, .query = query, .counts = true, .row = add_row, .arg = &c};
+    kap_sum_walk_t w = {
+        .s = summer, .query = query, .counts = true, .row = add_row, .fact = add_fact, .arg = &c};
 
-    if (summer->now != NULL)
-        return kap_now_counts(summer, query, sum);
-    int rc = kap_sum_places(summer, query, walk_place, &w);
-    return rc != KAP_OK ? rc : walk_rest(&w, query, add_fact, &c);
-}
-
-/* --- durations --- */
-
-/* A walk over durations: their buckets in `counts`, or the durations themselves in the summer. */
-typedef struct {
-    kap_summer_t *s;
-    const kap_sum_query_t *query;
-    kap_figure_time_t time;
-    bool elapsed;
-    uint64_t *counts;
-} timing_t;
-
-bool kap_sum_is_of_cases(kap_figure_time_t time)
-{
-    return time == KAP_FIGURE_TIME_COMPLETE_CASE || time == KAP_FIGURE_TIME_CHAIN;
-}
-
-static int64_t time_of(const timing_t *t, const kap_fact_t *fact)
-{
-    const kap_spent_t *spent = &fact->times[t->time];
-
-    return t->elapsed ? spent->elapsed_ms : spent->working_ms;
-}
-
-static int bucket_row(void *arg, const kap_sum_place_t *at, kap_span_t value)
-{
-    timing_t *t = arg;
-    (void)at;
-    return kap_cell_add_times(value, t->query->breakdown, t->query->value,
-                              kap_cell_which(t->time, t->elapsed), t->counts);
-}
-
-static int bucket_fact(void *arg, const kap_cohort_key_t *key, const kap_fact_t *fact)
-{
-    timing_t *t = arg;
-    int64_t ms = time_of(t, fact);
-
-    (void)key;
-    if (ms != KAP_REFERRAL_NO_SPAN_MS)
-        t->counts[kap_sketch_bucket(ms)]++;
-    return KAP_OK;
-}
-
-static int bucket_case(void *arg, const kap_path_t *path)
-{
-    timing_t *t = arg;
-    int64_t ms = t->elapsed ? path->complete.elapsed_ms : path->complete.working_ms;
-    uint32_t last = KAP_SKETCH_BUCKETS - 1;
-
-    if (t->time == KAP_FIGURE_TIME_CHAIN)
-        t->counts[path->chain < last ? path->chain : last]++;
-    else if (ms != KAP_REFERRAL_NO_SPAN_MS)
-        t->counts[kap_sketch_bucket(ms)]++;
-    return KAP_OK;
-}
-
-int kap_sum_sketch(kap_summer_t *summer, const kap_sum_query_t *query, kap_figure_time_t time,
-                   bool elapsed, uint64_t counts[KAP_SKETCH_BUCKETS])
-{
-    timing_t t = {summer, query, time, elapsed, counts};
-    walker_t w = {.s = summer,
-                  .query = query,
-                  .cases = kap_sum_is_of_cases(time),
-                  .row = bucket_row,
-                  .arg = &t};
-
-    if (summer->now != NULL)
-        return kap_now_sketch(summer, query, time, elapsed, counts);
-    int rc = kap_sum_places(summer, query, walk_place, &w);
-    if (rc != KAP_OK)
-        return rc;
-    return w.cases ? kap_sum_case_rest(summer, query, bucket_case, &t)
-                   : walk_rest(&w, query, bucket_fact, &t);
-}
-
-static int gather_fact(void *arg, const kap_cohort_key_t *key, const kap_fact_t *fact)
-{
-    timing_t *t = arg;
-    kap_summer_t *s = t->s;
-    int64_t ms = time_of(t, fact);
-
-    (void)key;
-    if (ms == KAP_REFERRAL_NO_SPAN_MS)
-        return KAP_OK;
-    if (s->value_count == s->value_cap) {
-        size_t cap = s->value_cap == 0 ? 256 : s->value_cap * 2;
-        int64_t *grown = realloc(s->values, cap * sizeof *grown);
-        if (grown == NULL)
-            return KAP_E_NOMEM;
-        s->values = grown;
-        s->value_cap = cap;
-    }
-    s->values[s->value_count++] = ms;
-    return KAP_OK;
-}
-
-static int by_value(const void *a, const void *b)
-{
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-
-    return (x > y) - (x < y);
-}
-
-/* Nearest rank: the ceil(p n)-th smallest. */
-static int64_t rank(const kap_summer_t *s, size_t percent)
-{
-    return s->values[(s->value_count * percent + 99) / 100 - 1];
-}
-
-static int time_exactly(kap_summer_t *s, timing_t *t, kap_sum_time_t *out)
-{
-    double sum = 0;
-
-    s->value_count = 0;
-    int rc = kap_sum_facts(s, t->query, gather_fact, t);
-    out->exact = true;
-    out->n = s->value_count;
-    if (rc != KAP_OK || out->n == 0)
-        return rc;
-    qsort(s->values, s->value_count, sizeof *s->values, by_value);
-    for (size_t i = 0; i < s->value_count; i++)
-        sum += (double)s->values[i];
-    out->p50_ms = rank(s, 50);
-    out->p90_ms = rank(s, 90);
-    out->p99_ms = rank(s, 99);
-    out->max_ms = s->values[s->value_count - 1];
-    out->mean_ms = sum / (double)out->n;
-    return KAP_OK;
-}
-
-static int time_from_sketch(kap_summer_t *s, timing_t *t, kap_sum_time_t *out)
-{
-    double sum = 0;
-
-    memset(s->counts, 0, sizeof s->counts);
-    int rc = kap_sum_sketch(s, t->query, t->time, t->elapsed, s->counts);
-    for (uint32_t i = 0; rc == KAP_OK && i < KAP_SKETCH_BUCKETS; i++) {
-        if (s->counts[i] == 0)
-            continue;
-        out->n += s->counts[i];
-        out->max_ms = kap_sketch_value(i);
-        sum += (double)s->counts[i] * (double)out->max_ms;
-    }
-    out->exact = out->n == 0;
-    if (rc != KAP_OK || out->n == 0)
-        return rc;
-    out->p50_ms = kap_sketch_rank(s->counts, 50);
-    out->p90_ms = kap_sketch_rank(s->counts, 90);
-    out->p99_ms = kap_sketch_rank(s->counts, 99);
-    out->mean_ms = sum / (double)out->n;
-    return KAP_OK;
-}
-
-int kap_sum_time(kap_summer_t *summer, const kap_sum_query_t *query, kap_figure_time_t time,
-                 bool elapsed, kap_sum_time_t *out)
-{
-    timing_t t = {summer, query, time, elapsed, NULL};
-    kap_vector_t sum = {0};
-
-    *out = (kap_sum_time_t){.p50_ms = -1, .p90_ms = -1, .p99_ms = -1, .max_ms = -1};
-    if (kap_sum_is_of_cases(time))
-        return time_from_sketch(summer, &t, out);
-    int rc = kap_sum_counts(summer, query, &sum);
-    if (rc != KAP_OK)
-        return rc;
-    return sum.counts[KAP_FIGURE_REFERRALS] <= KAP_EXACT_MAX ? time_exactly(summer, &t, out)
-                                                             : time_from_sketch(summer, &t, out);
+    return summer->now != NULL ? kap_now_counts(summer, query, sum) : kap_sum_walk(&w);
 }
 
 /* --- refused events: they have no region --- */
@@ -723,7 +549,7 @@ static int add_refused(kap_summer_t *s, const kap_sum_query_t *query, uint32_t m
 {
     kap_vector_t all = {0};
     counting_t c = {query, &all};
-    walker_t w = {.s = s, .query = query, .counts = true, .row = add_row, .arg = &c};
+    kap_sum_walk_t w = {.s = s, .query = query, .counts = true, .row = add_row, .arg = &c};
     kap_sum_place_t at = {.level = KAP_LEVEL_GETS, .a = member, .others = true};
     int rc = member == 0 ? KAP_OK : walk_place(&w, &at);
 
@@ -768,243 +594,6 @@ int kap_sum_refused(kap_summer_t *summer, const kap_sum_query_t *query, kap_vect
             rc = kap_rows_number(summer->txn, m->id, &number);
         if (rc == KAP_OK)
             rc = add_refused(summer, query, number, sum);
-    }
-    return rc;
-}
-
-/* --- who is there to be asked for --- */
-
-typedef struct {
-    const kap_scope_t *scope;
-    members_t members; /* of a member or an organisation */
-    kap_sum_edge_fn fn;
-    void *arg;
-} edging_t;
-
-static bool edge_fits(const edging_t *e, uint32_t from, uint32_t to)
-{
-    const kap_scope_t *scope = e->scope;
-
-    if (scope->kind == KAP_SCOPE_EDGE)
-        return from == scope->a && to == scope->b;
-    if (scope->kind != KAP_SCOPE_MEMBER && scope->kind != KAP_SCOPE_ORGANISATION)
-        return true;
-    return is_among(&e->members, from) || is_among(&e->members, to);
-}
-
-/* Every edge of the region has cells: goes from one to the next. */
-static int edges_of(kap_summer_t *s, const edging_t *e, uint32_t region)
-{
-    kap_cell_t cell = {.level = KAP_LEVEL_EDGE, .region = region}, found;
-    uint8_t key[KAP_CELL_KEY];
-
-    for (;;) {
-        cell.at = INT32_MIN;
-        kap_cell_key(key, &cell);
-        int rc = kap_cursor_seek_ge(s->cells, kap_span(key, sizeof key));
-        if (rc != KAP_OK)
-            return rc == KAP_E_NOTFOUND ? KAP_OK : rc;
-        if (!kap_cell_split(kap_cursor_key(s->cells), &found))
-            return KAP_E_CORRUPT;
-        if (found.level != KAP_LEVEL_EDGE || found.region != region)
-            return KAP_OK;
-        if (edge_fits(e, found.a, found.b))
-            rc = e->fn(e->arg, region, found.a, found.b);
-        if (rc != KAP_OK)
-            return rc;
-        cell.a = found.a;
-        cell.b = found.b + 1;
-    }
-}
-
-/* Is the region of the scope? By the directory of today; one that is no longer there is of the
- * nation. */
-static int region_fits(kap_summer_t *s, const kap_scope_t *scope, uint32_t number, bool *fits)
-{
-    kap_span_t id;
-
-    *fits = true;
-    if (scope->kind != KAP_SCOPE_AREA && scope->kind != KAP_SCOPE_NATION)
-        return KAP_OK;
-    int rc = kap_rows_text(s->txn, number, &id);
-    if (rc != KAP_OK)
-        return rc;
-    const kap_region_t *region = kap_directory_region(s->dir, id);
-    if (scope->kind == KAP_SCOPE_NATION)
-        *fits = region == NULL || region->area.size > 0;
-    else
-        *fits = region != NULL && kap_span_eq(region->area, scope->area);
-    return KAP_OK;
-}
-
-int kap_sum_regions(kap_summer_t *summer, const kap_scope_t *scope, kap_sum_region_fn fn, void *arg)
-{
-    bool fits;
-    int rc = KAP_OK;
-
-    if (scope->region.size > 0)
-        return scope->region_number == 0 ? KAP_OK : fn(arg, scope->region_number);
-    if (summer->now != NULL)
-        return kap_now_regions(summer, scope, fn, arg);
-    for (uint32_t i = 0; rc == KAP_OK && i < summer->region_count; i++) {
-        rc = region_fits(summer, scope, summer->regions[i], &fits);
-        if (rc == KAP_OK && fits)
-            rc = fn(arg, summer->regions[i]);
-    }
-    return rc;
-}
-
-typedef struct {
-    kap_summer_t *s;
-    const edging_t *e;
-} edges_in_t;
-
-static int edges_in(void *arg, uint32_t region)
-{
-    const edges_in_t *in = arg;
-
-    return edges_of(in->s, in->e, region);
-}
-
-int kap_sum_edges(kap_summer_t *summer, const kap_scope_t *scope, kap_sum_edge_fn fn, void *arg)
-{
-    edging_t e = {.scope = scope, .members = {.arena = summer->arena}, .fn = fn, .arg = arg};
-    edges_in_t in = {summer, &e};
-    int rc = KAP_OK;
-
-    if (summer->now != NULL)
-        return kap_now_edges(summer, scope, fn, arg);
-    if (scope->kind == KAP_SCOPE_MEMBER && scope->a != 0)
-        rc = take_member(&e.members, scope->a);
-    else if (scope->kind == KAP_SCOPE_ORGANISATION)
-        rc = members_of(summer, scope->organisation, &e.members);
-    return rc != KAP_OK ? rc : kap_sum_regions(summer, scope, edges_in, &in);
-}
-
-/* The months of the scope's rows. */
-typedef struct {
-    kap_summer_t *s;
-    const kap_sum_query_t *query;
-    int32_t first, last;
-} months_t;
-
-/* The first month at or after `from`, or the last one at or before it. */
-static int month_beside(const months_t *m, const kap_sum_place_t *place, bool after, int32_t from,
-                        bool *there, int32_t *month)
-{
-    kap_cell_t cell = {place->level,
-                       place->region,
-                       place->a,
-                       place->b,
-                       (uint8_t)KAP_BREAKDOWN_NONE,
-                       (uint8_t)KAP_PERIOD_MONTH,
-                       from};
-    kap_cell_t found;
-    uint8_t key[KAP_CELL_KEY];
-
-    kap_cell_key(key, &cell);
-    kap_span_t k = kap_span(key, sizeof key);
-    int rc = after ? kap_cursor_seek_ge(m->s->cells, k) : kap_cursor_seek_le(m->s->cells, k);
-    *there = false;
-    if (rc != KAP_OK)
-        return rc == KAP_E_NOTFOUND ? KAP_OK : rc;
-    if (!kap_cell_split(kap_cursor_key(m->s->cells), &found))
-        return KAP_E_CORRUPT;
-    *month = found.at;
-    *there = found.level == cell.level && found.region == cell.region && found.a == cell.a &&
-             found.b == cell.b && found.breakdown == cell.breakdown && found.period == cell.period;
-    return KAP_OK;
-}
-
-static int months_of(void *arg, const kap_sum_place_t *place)
-{
-    months_t *m = arg;
-    const kap_window_t *w = &m->query->window;
-    kap_zone_t zone = kap_cell_zone(m->query->scope.utc);
-    int32_t from = w->has_from ? kap_cell_at(KAP_PERIOD_MONTH, zone, w->from_ms) : INT32_MIN;
-    int32_t to = w->has_to ? kap_cell_at(KAP_PERIOD_MONTH, zone, w->to_ms - 1) : INT32_MAX;
-    bool there;
-    int32_t month;
-    int rc = month_beside(m, place, true, from, &there, &month);
-
-    if (rc == KAP_OK && there && month < m->first)
-        m->first = month;
-    if (rc == KAP_OK)
-        rc = month_beside(m, place, false, to, &there, &month);
-    if (rc == KAP_OK && there && month > m->last)
-        m->last = month;
-    return rc;
-}
-
-int kap_sum_months(kap_summer_t *summer, const kap_sum_query_t *query, int32_t *first,
-                   int32_t *last)
-{
-    months_t m = {summer, query, INT32_MAX, INT32_MIN};
-
-    if (summer->now != NULL)
-        return kap_now_months(summer, query, first, last);
-    int rc = kap_sum_places(summer, query, months_of, &m);
-    *first = m.first;
-    *last = m.last;
-    return rc;
-}
-
-/* Values of a breakdown that occur, as bits. */
-typedef struct {
-    kap_breakdown_t breakdown;
-    uint64_t seen;
-} seeing_t;
-
-static int see(seeing_t *s, uint16_t value)
-{
-    if (value >= VALUES_MAX)
-        return KAP_E_CORRUPT;
-    s->seen |= UINT64_C(1) << value;
-    return KAP_OK;
-}
-
-static int see_row(void *arg, const kap_sum_place_t *at, kap_span_t row)
-{
-    kap_cell_walk_t walk = {row, -1};
-    uint16_t value;
-    kap_vector_t vector;
-    int rc = KAP_OK;
-
-    (void)at;
-    while (rc == KAP_OK && kap_cell_next(&walk, &value, &vector, &rc))
-        rc = see(arg, value);
-    return rc;
-}
-
-static int see_fact(void *arg, const kap_cohort_key_t *key, const kap_fact_t *fact)
-{
-    seeing_t *s = arg;
-
-    (void)key;
-    return see(s, fact->breakdown[s->breakdown]);
-}
-
-int kap_sum_values(kap_summer_t *summer, const kap_sum_query_t *query, kap_breakdown_t breakdown,
-                   kap_sum_value_fn fn, void *arg)
-{
-    seeing_t seeing = {breakdown, 0};
-    kap_sum_query_t of = *query;
-    walker_t w = {.s = summer, .query = &of, .counts = true, .row = see_row, .arg = &seeing};
-    int rc;
-
-    if (summer->now != NULL)
-        return kap_now_values(summer, query, breakdown, fn, arg);
-    if (query->breakdown == KAP_BREAKDOWN_NONE) {
-        of.breakdown = breakdown;
-        rc = kap_sum_places(summer, &of, walk_place, &w);
-        if (rc == KAP_OK)
-            rc = walk_rest(&w, query, see_fact, &seeing);
-    } else {
-        rc = kap_sum_facts(summer, query, see_fact, &seeing);
-    }
-    for (uint16_t value = 0; rc == KAP_OK && value < VALUES_MAX; value++) {
-        if (seeing.seen >> value & 1)
-            rc = fn(arg, value);
     }
     return rc;
 }

@@ -45,6 +45,31 @@ typedef int (*kap_sum_place_fn)(void *arg, const kap_sum_place_t *place);
 int kap_sum_places(kap_summer_t *summer, const kap_sum_query_t *query, kap_sum_place_fn fn,
                    void *arg);
 
+/* A walk over the rows of whole periods in a query's places, of `cells` (counts) or `sketches`;
+ * then over the cohort's facts of what those leave. */
+typedef int (*kap_sum_fact_fn)(void *arg, const kap_cohort_key_t *key, const kap_fact_t *fact);
+typedef struct {
+    kap_summer_t *s;
+    const kap_sum_query_t *query;
+    bool counts, cases; /* sketches: those of cases, else the others */
+    int (*row)(void *arg, const kap_sum_place_t *place, kap_span_t value);
+    kap_sum_fact_fn fact;            /* NULL: no facts */
+    const kap_sum_query_t *facts_of; /* other breakdowns for them; NULL: the query */
+    void *arg;
+} kap_sum_walk_t;
+int kap_sum_walk(const kap_sum_walk_t *walk);
+
+/* Numbers of members, in the arena. */
+typedef struct {
+    kap_arena_t *arena;
+    uint32_t *numbers;
+    uint32_t count, cap;
+} kap_sum_members_t;
+int kap_sum_add_member(kap_sum_members_t *members, uint32_t member);
+/* Those of an organisation by the directory of today, in order. */
+int kap_sum_members(kap_summer_t *summer, kap_span_t organisation, kap_sum_members_t *out);
+bool kap_sum_is_among(const kap_sum_members_t *members, uint32_t member);
+
 /* Adds the sketch of a duration in the query's scope and window to counts[KAP_SKETCH_BUCKETS]: rows
  * of whole months and years, the cohort's facts (of a duration of cases: cases) for the rest. Of
  * CHAIN the bucket is the number. */
@@ -53,7 +78,6 @@ int kap_sum_sketch(kap_summer_t *summer, const kap_sum_query_t *query, kap_figur
 
 /* Every fact of the cohort in the query's scope, window and breakdowns: O(edges of the scope's
  * regions + facts in the window). Stops at a callback's error. */
-typedef int (*kap_sum_fact_fn)(void *arg, const kap_cohort_key_t *key, const kap_fact_t *fact);
 int kap_sum_facts(kap_summer_t *summer, const kap_sum_query_t *query, kap_sum_fact_fn fn,
                   void *arg);
 

@@ -114,6 +114,7 @@ typedef struct {
     const kap_mp_t *file;
     kap_shown_list_t differences, reasons;
     int64_t now_seq, now_time;
+    bool untold; /* why: this key may not read the stream */
 } again_t;
 
 /* What a question was about: the metric, and where its window begins when that is not the report's.
@@ -366,10 +367,10 @@ static int run_again(kap_asking_t *asking, const char *name)
     int code = kap_frozen_read(asking, name, &again.file, &fits);
     if (code == 0)
         code = ask_again(&again);
-    if (code == 0 && again.differences.used > 0)
-        code = read_reasons(&again);
     if (code != 0)
         return code;
+    if (again.differences.used > 0 && read_reasons(&again) != 0)
+        again.untold = true; /* it was said why: old and new are told all the same */
     if (asking->cli->format == KAP_FORMAT_JSON)
         print_json(&again, fits);
     else

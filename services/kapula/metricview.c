@@ -148,7 +148,7 @@ void kap_metricview_title(kap_cli_t *cli, const kap_mp_t *answer, kap_buf_t *out
         kap_buf_printf(out, ", %.*s: %s", KAP_SPAN_ARGS(word), text);
     }
     if (first[0] || last[0])
-        kap_buf_printf(out, ", %s – %s", first, last);
+        kap_buf_printf(out, ", %s – %s", first[0] ? first : "…", last[0] ? last : "…");
 }
 
 /* --- head and totals --- */
@@ -176,6 +176,17 @@ static void print_head(view_t *view)
     kap_buf_fini(&line);
 }
 
+/* Words of other views begin with a capital; among values all begin alike. */
+static kap_span_t lowered(const view_t *view, kap_span_t label)
+{
+    bool capital = label.size > 1 && label.data[0] >= 'A' && label.data[0] <= 'Z' &&
+                   !(label.data[1] >= 'A' && label.data[1] <= 'Z');
+    char *copy = capital ? kap_arena_str(view->cli->arena, label) : NULL;
+    if (copy)
+        copy[0] = (char)(copy[0] - 'A' + 'a');
+    return copy ? kap_span_str(copy) : label;
+}
+
 /* "n 12: median 1.5 d, 90 % 4.0 d, longest 6.0 d (exact)" */
 static void time_line(view_t *view, const kap_mp_t *value, kap_buf_t *out)
 {
@@ -185,7 +196,7 @@ static void time_line(view_t *view, const kap_mp_t *value, kap_buf_t *out)
     for (size_t i = 0; n > 0 && i < sizeof parts / sizeof *parts; i++) {
         char text[KAP_MEASURE_BYTES];
         int64_t ms = kap_mp_get_int(value, parts[i], -1);
-        kap_span_t word = kap_shown_key(view->cli, kap_span_str(parts[i]));
+        kap_span_t word = lowered(view, kap_shown_key(view->cli, kap_span_str(parts[i])));
         if (ms < 0)
             continue;
         kap_measure_duration(kap_shown_lang(view->cli), ms, view->elapsed, i == 0, text);
@@ -200,7 +211,8 @@ static void time_line(view_t *view, const kap_mp_t *value, kap_buf_t *out)
 
 static kap_span_t label_of(const view_t *view, kap_span_t key)
 {
-    return kap_metricview_label(view->cli, kap_mp_get_str(view->answer, "metric"), key);
+    return lowered(view,
+                   kap_metricview_label(view->cli, kap_mp_get_str(view->answer, "metric"), key));
 }
 
 /* `of`: the map that it is a part of, or "". */
@@ -286,7 +298,8 @@ static column_t *add_column(view_t *view, kap_span_t key, kap_span_t part)
     *column = (column_t){.key = key, .part = part, .item = -1, .right = true};
     kap_span_t code = kap_metricview_word(view->cli, "open", part);
     kap_span_t title = label_of(view, key);
-    kap_span_t more = kap_span_eq(code, part) ? kap_shown_key(view->cli, part) : code;
+    kap_span_t more =
+        kap_span_eq(code, part) ? lowered(view, kap_shown_key(view->cli, part)) : code;
     if (kap_span_eq_str(key, "time"))
         snprintf(column->title, sizeof column->title, "%.*s", KAP_SPAN_ARGS(more));
     else if (kap_span_empty(part))
@@ -313,6 +326,8 @@ static void add_keys(view_t *view, const kap_mp_t *key)
         for (int item = 0; item <= edge; item++) {
             kap_span_t name = kap_mp_key(key, i)->s, end = kap_span_str(item ? "to" : "from");
             column_t *column = add_column(view, edge ? end : name, kap_span_str(""));
+            kap_span_t title = kap_shown_key(view->cli, column->key);
+            snprintf(column->title, sizeof column->title, "%.*s", KAP_SPAN_ARGS(title));
             column->key = name;
             column->item = edge ? item : -1;
             column->of_key = true;

@@ -27,16 +27,27 @@ static const char *kept(kap_report_t *report, const char *text)
     return copy ? copy : "";
 }
 
-/* A number that came as its digits: with a decimal, where it has any, as the language writes it. */
-static bool decimal_of(kap_report_t *report, kap_span_t text, int decimals,
+/* A number that came as its digits, as the language writes it: a mean with two decimals, a change
+ * with its sign, others with one where they have any. */
+static bool decimal_of(kap_report_t *report, const char *key, kap_span_t text,
                        char out[KAP_MEASURE_BYTES])
 {
-    char copy[32], *end;
+    char copy[32], number[KAP_MEASURE_BYTES], *end;
+    bool mean = strcmp(key, "mean") == 0, change = strcmp(key, "change") == 0;
     snprintf(copy, sizeof copy, "%.*s", KAP_SPAN_ARGS(text));
     double value = strtod(copy, &end);
     if (text.size == 0 || text.size >= sizeof copy || *end != '\0')
         return false;
-    kap_measure_number(report->lang, value, strchr(copy, '.') ? decimals : 0, out);
+    kap_measure_number(report->lang, value < 0 ? -value : value,
+                       mean                ? 2
+                       : strchr(copy, '.') ? 1
+                                           : 0,
+                       number);
+    snprintf(out, KAP_MEASURE_BYTES, "%s%.80s",
+             value < 0             ? "−"
+             : change && value > 0 ? "+"
+                                   : "",
+             number);
     return true;
 }
 
@@ -46,7 +57,7 @@ static const char *text_of(kap_report_t *report, const column_t *column, kap_spa
     char copy[KAP_SHOWN_BYTES];
     if (kap_span_eq_str(text, "none"))
         return "";
-    if (column->right && decimal_of(report, text, strcmp(column->key, "mean") == 0 ? 2 : 1, copy))
+    if (column->right && decimal_of(report, column->key, text, copy))
         return kept(report, copy);
     const char *code =
         column->codes
@@ -82,13 +93,8 @@ static const char *cell_text(kap_report_t *report, const column_t *column, const
     case KAP_MEASURE_COUNT:
         snprintf(text, sizeof text, "%lld", (long long)value->i);
         if (strcmp(column->key, "change") == 0)
-            snprintf(text, sizeof text, "%s%lld",
-                     value->i > 0   ? "+"
-                     : value->i < 0 ? "−"
-                                    : "",
-                     (long long)(value->i < 0 ? -value->i : value->i));
-        return strcmp(column->key, "year") == 0 || strcmp(column->key, "scale") == 0 ||
-                       strcmp(column->key, "change") == 0
+            return text_of(report, column, kap_span_str(text));
+        return strcmp(column->key, "year") == 0 || strcmp(column->key, "scale") == 0
                    ? kept(report, text)
                    : kap_report_count(report, value->i);
     default:

@@ -165,7 +165,7 @@ Test(cli_metrics, a_share_stands_with_its_numbers_and_times_in_words)
     has(run->out, "Acceptance, Mikkeli, 2026-09-01 – 2026-09-30, cohort");
     has(run->out, "n 19, decided 15, pending 4");
     has(run->out, "12/15  80 %");
-    has(run->out, "n 3, Median 1.5 working days, 90 % 3.0 d");
+    has(run->out, "n 3, median 1.5 working days, 90 % 3.0 d");
     has(run->out, "As of 26.10.2026 ");
     has(run->out, "position 7");
     has(runs("metrics acceptance --lang fi")->out, "1,5 työpäivää");

@@ -290,6 +290,56 @@ Test(now, a_region_that_merged_counts_in_the_one_that_followed_it)
     IS(ask("metric=ping-pong nation=true by=region"), "mikkeli", "values.rate.den", 1);
 }
 
+Test(now, who_waits_in_a_region_that_merged_waits_in_the_one_that_followed)
+{
+    desk_created(d, "f", "1", "case1", "f", "g", "pieksamaki", NULL);
+    send_all(d);
+    d->now += 3 * KAP_HOUR_MS;
+    follow(KAP_EV_REGION_SUCCEEDED, "pieksamaki", "mikkeli", NULL);
+    IS(ask("metric=orphans region=mikkeli"), NULL, "n", 0);
+    IS(ask("metric=orphans region=mikkeli view=now"), NULL, "n", 1);
+    IS(ask("metric=orphans region=mikkeli member=g view=now"), NULL, "n", 1);
+    follow(KAP_EV_MEMBER_SUCCEEDED, "g", "f", NULL);
+    IS(ask("metric=orphans region=mikkeli view=now"), NULL, "n", 0);
+}
+
+/* The desk's directory with savonlinna in place of pieksamaki, which is gone. */
+static kap_directory_t *directory_without_pieksamaki(void)
+{
+    static const char gone[] = "pieksamaki", here[] = "savonlinna";
+    kap_directory_t *dir = NULL;
+    kap_buf_t messages = {0};
+    char *json = kap_arena_str(d->arena, kap_buf_span(&d->json));
+
+    _Static_assert(sizeof gone == sizeof here, "one is written over the other");
+    for (char *at = json; (at = strstr(at, gone)) != NULL;)
+        memcpy(at, here, strlen(here));
+    int rc = kap_directory_parse(kap_span_str(json), &dir, &messages);
+    cr_assert_eq(rc, KAP_OK, "%s", kap_buf_cstr(&messages));
+    kap_buf_fini(&messages);
+    return dir;
+}
+
+Test(now, a_region_that_is_gone_keeps_its_name_for_who_reads_the_one_that_followed)
+{
+    hand("1", "case1", "f", "g", "pieksamaki", NULL);
+    kap_directory_t *dir = directory_without_pieksamaki();
+    const char *words = "metric=matrix region=pieksamaki by=edge";
+
+    cr_expect_eq(question_of(d, dir, "f", words).refusal, KAP_REFUSAL_NOT_ALLOWED_QUERY);
+    follow(KAP_EV_REGION_SUCCEEDED, "pieksamaki", "mikkeli", NULL);
+    question_t then = question_of(d, dir, "f", words);
+    cr_assert_eq(then.refusal, 0, "%s", then.why);
+    IS(then.root, "f>g", "n", 1);
+    question_t now = question_of(d, dir, "f", "metric=matrix region=mikkeli by=edge view=now");
+    cr_assert_eq(now.refusal, 0, "%s", now.why);
+    IS(now.root, "f>g", "n", 1);
+    now = question_of(d, dir, "op", "metric=matrix area=etela-savo view=now");
+    cr_assert_eq(now.refusal, 0, "%s", now.why);
+    IS(now.root, NULL, "n", 1);
+    kap_directory_unref(&dir);
+}
+
 Test(now, an_area_is_its_regions_of_today)
 {
     hand("1", "case1", "f", "g", "mikkeli", NULL);

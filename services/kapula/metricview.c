@@ -276,10 +276,11 @@ static int print_values(view_t *view)
     for (uint32_t i = 0; code == KAP_EXIT_DONE && values && i < values->count; i++) {
         const kap_mp_t *list = kap_mp_value(values, i);
         kap_span_t key = kap_mp_key(values, i)->s;
-        if (!is_list(list) || list->count == 0)
+        bool orphans = kap_span_eq_str(key, "orphans"); /* that there are none is news */
+        if (!is_list(list) || (list->count == 0 && !orphans))
             continue;
-        print_heading(label_of(view, key));
-        if (kap_span_eq_str(key, "orphans"))
+        print_heading(orphans ? kap_span_str("") : label_of(view, key));
+        if (orphans)
             kap_metricview_orphans(view->cli, list);
         else
             code = kap_metricview_list(view->cli, kap_mp_get_str(view->answer, "metric"), list,

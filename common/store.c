@@ -159,7 +159,7 @@ static int identify(kap_store_t *store, const kap_store_opts_t *opts)
     static const uint8_t nobody[KAP_STORE_ID_BYTES];
     kap_span_t raw, value;
     void *inner;
-    int rc = store->backend->begin(store->env, !opts->read_only, &inner);
+    int rc = store->backend->begin(store->env, !store->read_only, &inner);
 
     if (rc != KAP_OK)
         return say(opts, rc, kap_err_text(rc));
@@ -171,7 +171,7 @@ static int identify(kap_store_t *store, const kap_store_opts_t *opts)
         store->backend->abort(inner);
         return rc;
     }
-    if (rc == KAP_E_NOTFOUND && !opts->read_only)
+    if (rc == KAP_E_NOTFOUND && !store->read_only)
         rc = make_identity(store, opts, inner);
     if (rc != KAP_OK) {
         store->backend->abort(inner);
@@ -195,7 +195,7 @@ int kap_store_open(const kap_store_opts_t *opts, kap_store_t **out)
         store->names[store->tables + 1] = opts->tables[store->tables];
     }
     store->backend = opts->memory ? &kap_store_mem : &kap_store_lmdb;
-    store->read_only = opts->read_only;
+    store->read_only = opts->read_only || opts->beside;
     store->version = opts->version;
     rc = store->backend->open(opts, store->names, &store->env);
     if (rc == KAP_E_EXISTS)
@@ -249,8 +249,9 @@ int kap_store_check_readers(kap_store_t *store, int *dead)
     return store->backend->check_readers(store->env, dead);
 }
 
-/* Opens a copy as a reader would and reads every record of it. */
-static int verify_copy(const kap_store_t *store, const char *directory)
+/* Opens a copy as a reader would, reads every record of it and lets the caller look. */
+static int verify_copy(const kap_store_t *store, const char *directory,
+                       int (*check)(void *arg, kap_store_t *copy), void *arg)
 {
     kap_store_opts_t opts = {.path = directory,
                              .name = store->name,
@@ -265,6 +266,8 @@ static int verify_copy(const kap_store_t *store, const char *directory)
         return rc;
     rc = memcmp(copy->id, store->id, KAP_STORE_ID_BYTES) == 0 ? kap_store_verify(copy, &records)
                                                               : KAP_E_CORRUPT;
+    if (rc == KAP_OK && check != NULL)
+        rc = check(arg, copy);
     kap_store_close(&copy);
     return rc;
 }
@@ -295,7 +298,8 @@ static int place(const char *temporary, const char *directory)
     return rc;
 }
 
-int kap_store_backup(kap_store_t *store, const char *directory)
+int kap_store_backup(kap_store_t *store, const char *directory,
+                     int (*check)(void *arg, kap_store_t *copy), void *arg)
 {
     char temporary[PATH_MAX];
     struct stat st;
@@ -307,10 +311,14 @@ int kap_store_backup(kap_store_t *store, const char *directory)
         return KAP_E_INVALID;
     remove_copy(temporary); /* what a killed backup left */
     if (mkdir(temporary, 0700) != 0)
-        return errno == EEXIST ? KAP_E_EXISTS : errno == ENOSPC ? KAP_E_DISK : KAP_E_IO;
+        return errno == EEXIST   ? KAP_E_EXISTS
+               : errno == ENOSPC ? KAP_E_DISK
+               : errno == ENOENT ? KAP_E_NOTFOUND
+               : errno == EACCES ? KAP_E_DENIED
+                                 : KAP_E_IO;
     rc = store->backend->copy(store->env, temporary);
     if (rc == KAP_OK)
-        rc = verify_copy(store, temporary);
+        rc = verify_copy(store, temporary, check, arg);
     if (rc == KAP_OK)
         rc = place(temporary, directory);
     if (rc != KAP_OK)
@@ -586,4 +594,75 @@ kap_span_t kap_cursor_key(const kap_cursor_t *cursor)
 kap_span_t kap_cursor_value(const kap_cursor_t *cursor)
 {
     return cursor->value;
+}
+
+/* --- scrubbing --- */
+
+/* Goes to the first record after the place. */
+static int to_place(const kap_backend_t *backend, void *cursor, const kap_scrub_place_t *place,
+                    kap_span_t *key, kap_span_t *raw)
+{
+    kap_span_t last = kap_span(place->key, place->size);
+
+    if (place->size == 0)
+        return backend->cursor_move(cursor, KAP_MOVE_FIRST, last, key, raw);
+    int rc = backend->cursor_move(cursor, KAP_MOVE_GE, last, key, raw);
+    if (rc == KAP_OK && kap_span_eq(*key, last))
+        rc = backend->cursor_move(cursor, KAP_MOVE_NEXT, last, key, raw);
+    return rc;
+}
+
+/* Reads on in the place's table. KAP_E_NOTFOUND: at its end; KAP_E_CORRUPT: what is after the
+ * place cannot be reached. */
+static int scrub_table(kap_txn_t *txn, kap_scrub_place_t *place, uint32_t *left,
+                       void (*on_damaged)(void *arg, const kap_damaged_t *damaged), void *arg)
+{
+    static const uint8_t nobody[KAP_STORE_ID_BYTES];
+    const kap_backend_t *backend = txn->store->backend;
+    const uint8_t *id = place->table == 0 ? nobody : txn->store->id;
+    kap_span_t key, raw, value;
+    void *cursor;
+    int rc = backend->cursor_open(txn->inner, place->table, &cursor);
+
+    if (rc != KAP_OK)
+        return rc;
+    rc = to_place(backend, cursor, place, &key, &raw);
+    for (; rc == KAP_OK; rc = backend->cursor_move(cursor, KAP_MOVE_NEXT, key, &key, &raw)) {
+        if (!key_fits(key) ||
+            (place->size > 0 && kap_span_cmp(key, kap_span(place->key, place->size)) <= 0)) {
+            rc = KAP_E_CORRUPT;
+            break;
+        }
+        kap_damaged_t damaged = {.table = (int)place->table - 1, .key = key};
+        if (unwrap(id, place->table, key, raw, &value) != KAP_OK)
+            on_damaged(arg, &damaged);
+        memcpy(place->key, key.data, key.size);
+        place->size = key.size;
+        if (--*left == 0)
+            break;
+    }
+    backend->cursor_close(cursor);
+    return rc;
+}
+
+int kap_txn_scrub(kap_txn_t *txn, kap_scrub_place_t *place, uint32_t most,
+                  void (*on_damaged)(void *arg, const kap_damaged_t *damaged), void *arg)
+{
+    KAP_CHECK(!txn->write && !txn->parked);
+    while (most > 0) {
+        int rc = scrub_table(txn, place, &most, on_damaged, arg);
+        if (rc == KAP_OK)
+            continue;
+        kap_damaged_t rest = {.table = (int)place->table - 1,
+                              .key = kap_span(place->key, place->size),
+                              .beyond = true};
+        if (rc != KAP_E_NOTFOUND)
+            on_damaged(arg, &rest);
+        place->size = 0;
+        if (++place->table <= txn->store->tables)
+            continue;
+        place->table = 0;
+        return KAP_OK;
+    }
+    return KAP_E_AGAIN;
 }

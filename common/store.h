@@ -36,8 +36,10 @@ typedef struct {
     const char *const *tables; /* ended by NULL; a table is known by its place here */
     size_t map_size;           /* address space to begin with, 0 = 64 GiB (sparse) */
     bool memory;               /* the twin: nothing is kept after close */
-    bool read_only;            /* must exist; only reading, no lock taken */
-    kap_buf_t *why;            /* may be NULL; gets one sentence when opening fails */
+    bool read_only;            /* must exist; only reading, no lock taken: nobody may write it */
+    bool beside;    /* must exist; only reading, beside the process that writes it: takes a
+                     * reader's slot. Not twice in one process */
+    kap_buf_t *why; /* may be NULL; gets one sentence when opening fails */
 } kap_store_opts_t;
 
 /* Opens a store, making it when it is not there; *opts is lent for the call. Stale
@@ -69,14 +71,31 @@ int kap_store_disk(const kap_store_t *store, uint64_t *free_bytes);
 int kap_store_check_readers(kap_store_t *store, int *dead);
 
 /* Hot, compacting copy into `directory`, which must not exist: copied beside it,
- * synced, opened, every checksum read, then renamed. Long: run it in a reading
- * thread, off-peak, while the map cannot grow. KAP_E_EXISTS; KAP_E_INVALID (twin). */
-int kap_store_backup(kap_store_t *store, const char *directory);
+ * synced, opened, every checksum read, asked of `check` (may be NULL; it reads the
+ * copy), then renamed. Long: run it in a reading thread, off-peak, while the map cannot
+ * grow, or in a process of its own (`beside`). KAP_E_EXISTS; KAP_E_INVALID (twin); what
+ * check returned; KAP_E_NOTFOUND: there is no folder to put it in. */
+int kap_store_backup(kap_store_t *store, const char *directory,
+                     int (*check)(void *arg, kap_store_t *copy), void *arg);
 
 /* Reads every record in one transaction; *records gets their number. KAP_E_CORRUPT
  * at the first bad one. For a backup or a store that is not in use; a live store is
  * scrubbed in slices with cursors. */
 int kap_store_verify(kap_store_t *store, uint64_t *records);
+
+/* Where a scrub stands; zeroed: at the beginning. The store's own. */
+typedef struct {
+    unsigned table; /* as kap_damaged_t, plus one; 0: the store's own */
+    size_t size;    /* of the last key looked at; 0: none of this table */
+    uint8_t key[KAP_STORE_KEY_BYTES_MAX];
+} kap_scrub_place_t;
+
+/* One damaged record, or what of a table cannot be reached. */
+typedef struct {
+    int table;      /* as the caller knows it; -1: the store's own record */
+    kap_span_t key; /* of the record; beyond: the last key before; lent */
+    bool beyond;    /* everything of the table after the key is lost to reading */
+} kap_damaged_t;
 
 typedef enum { KAP_TXN_READ, KAP_TXN_WRITE } kap_txn_kind_t;
 
@@ -116,6 +135,13 @@ int kap_txn_append(kap_txn_t *txn, unsigned table, kap_span_t key, kap_span_t va
 
 /* Removes a key; KAP_E_NOTFOUND when there is none (not sticky). */
 int kap_txn_delete(kap_txn_t *txn, unsigned table, kap_span_t key);
+
+/* Reads up to `most` records from *place on, whatever table they are in, and tells each that is
+ * damaged; *place moves on. READ, whose error stays as it was. KAP_OK: past the last table, the
+ * place is back at the beginning; KAP_E_AGAIN: there is more. A damaged page may still end the
+ * process (LMDB believes its pages). */
+int kap_txn_scrub(kap_txn_t *txn, kap_scrub_place_t *place, uint32_t most,
+                  void (*on_damaged)(void *arg, const kap_damaged_t *damaged), void *arg);
 
 /* A place in a table, in order of keys as bytes. Close it before its transaction
  * ends (checked). Moving gives KAP_E_NOTFOUND past either end; key and value are

@@ -139,9 +139,16 @@ static int open_tables(env_t *env, const char *const *tables, bool read_only)
     return translate(mdb_txn_commit(txn));
 }
 
+static bool reads_only(const kap_store_opts_t *opts)
+{
+    return opts->read_only || opts->beside;
+}
+
 static int env_make(env_t *env, const kap_store_opts_t *opts, const char *const *tables)
 {
-    unsigned flags = MDB_NOTLS | (opts->read_only ? MDB_RDONLY | MDB_NOLOCK : 0);
+    unsigned flags = MDB_NOTLS | (opts->beside      ? MDB_RDONLY
+                                  : opts->read_only ? MDB_RDONLY | MDB_NOLOCK
+                                                    : 0);
     int rc = mdb_env_create(&env->mdb), dead;
 
     if (KAP_SEEDED_BUG("sync_dropped") || KAP_SEEDED_BUG("receipt_before_sync"))
@@ -152,12 +159,12 @@ static int env_make(env_t *env, const kap_store_opts_t *opts, const char *const 
         rc = mdb_env_set_mapsize(env->mdb, opts->map_size != 0 ? opts->map_size : (size_t)64 << 30);
     if (rc == 0)
         rc = mdb_env_open(env->mdb, env->path, flags, 0600);
-    if (rc == 0 && !opts->read_only)
+    if (rc == 0 && !reads_only(opts))
         rc = mdb_reader_check(env->mdb, &dead);
     if (rc != 0)
         return translate(rc);
-    rc = open_tables(env, tables, opts->read_only);
-    return rc != KAP_OK || opts->read_only ? rc : sync_directory(env->path);
+    rc = open_tables(env, tables, reads_only(opts));
+    return rc != KAP_OK || reads_only(opts) ? rc : sync_directory(env->path);
 }
 
 /* Makes the directory, so that it survives a power failure. */
@@ -216,7 +223,7 @@ static int env_open(const kap_store_opts_t *opts, const char *const *tables, voi
     pthread_mutex_init(&env->map, NULL);
     if ((size_t)snprintf(env->path, sizeof env->path, "%s", opts->path) >= sizeof env->path)
         rc = KAP_E_INVALID;
-    if (rc == KAP_OK && !opts->read_only) {
+    if (rc == KAP_OK && !reads_only(opts)) {
         rc = make_directory(env->path);
         if (rc == KAP_OK)
             rc = take_lock(env);
@@ -312,6 +319,8 @@ static int txn_begin(void *arg, bool write, void **out)
     if (write && KAP_SEEDED_BUG("receipt_before_sync"))
         mdb_env_sync(env->mdb, 1);
     int rc = mdb_txn_begin(env->mdb, NULL, write ? 0 : MDB_RDONLY, &txn->mdb);
+    if (rc == MDB_MAP_RESIZED && mdb_env_set_mapsize(env->mdb, 0) == 0) /* by the writer beside */
+        rc = mdb_txn_begin(env->mdb, NULL, MDB_RDONLY, &txn->mdb);
     if (rc != 0) {
         free(txn);
         return translate(rc);

@@ -10,13 +10,15 @@
 #include "crypto.h"
 #include "err.h"
 #include "log.h"
+#include "recover.h"
 #include "sock.h"
 
-enum { EXIT_USAGE = 2, OPTION_CHECK = 1000, OPTION_PRINT };
+enum { EXIT_USAGE = 2, OPTION_CHECK = 1000, OPTION_PRINT, OPTION_BACKUP, OPTION_SCRUB };
 
 typedef struct {
     const char *config;
-    bool check, print;
+    const char *backup; /* folder to make */
+    bool check, print, scrub;
 } args_t;
 
 static int on_option(int key, char *value, struct argp_state *state)
@@ -32,6 +34,12 @@ static int on_option(int key, char *value, struct argp_state *state)
     case OPTION_PRINT:
         args->print = true;
         return 0;
+    case OPTION_BACKUP:
+        args->backup = value;
+        return 0;
+    case OPTION_SCRUB:
+        args->scrub = true;
+        return 0;
     case ARGP_KEY_END:
         if (!args->config)
             argp_error(state, "no configuration: give it with --config FILE");
@@ -45,6 +53,12 @@ static const struct argp_option options[] = {
     {"config", 'c', "FILE", 0, "Configuration file", 0},
     {"check", OPTION_CHECK, NULL, 0, "Check configuration and directory, then end", 0},
     {"print-config", OPTION_PRINT, NULL, 0, "Print the configuration in force, then end", 0},
+    {"backup", OPTION_BACKUP, "DIR", 0,
+     "Copy the store, of a running broker too, into DIR, which must not be there; verify the copy, "
+     "then end",
+     0},
+    {"scrub", OPTION_SCRUB, NULL, 0,
+     "Read all of the store, of a running broker too, say what is damaged, then end", 0},
     {0},
 };
 const char *argp_program_version = "kapula-broker " KAP_VERSION;
@@ -82,6 +96,29 @@ static int serve(const kap_conf_t *conf)
     return rc;
 }
 
+/* What was asked for, once the process is set up; default: serve. */
+static int act(const args_t *args, const kap_conf_t *conf)
+{
+    if (args->print)
+        return kap_conf_print(conf, stdout);
+    if (args->backup)
+        return kap_recover_backup(conf, args->backup);
+    if (args->scrub)
+        return kap_recover_scrub(conf);
+    if (args->check) {
+        int rc = kap_broker_check(conf);
+        if (rc == KAP_OK)
+            printf("%s: configuration, keys and directory are usable\n", args->config);
+        return rc;
+    }
+    int rc = kap_sock_system_start();
+    if (rc == KAP_OK) {
+        rc = serve(conf);
+        kap_sock_system_stop();
+    }
+    return rc;
+}
+
 int main(int argc, char **argv)
 {
     args_t args = {0};
@@ -95,16 +132,8 @@ int main(int argc, char **argv)
     int rc = kap_clock_init_zone();
     if (rc == KAP_OK)
         rc = kap_crypto_init();
-    if (rc == KAP_OK && args.print)
-        rc = kap_conf_print(conf, stdout);
-    else if (rc == KAP_OK && args.check) {
-        rc = kap_broker_check(conf);
-        if (rc == KAP_OK)
-            printf("%s: configuration, keys and directory are usable\n", args.config);
-    } else if (rc == KAP_OK && (rc = kap_sock_system_start()) == KAP_OK) {
-        rc = serve(conf);
-        kap_sock_system_stop();
-    }
+    if (rc == KAP_OK)
+        rc = act(&args, conf);
     if (rc != KAP_OK)
         KAP_LOG(KAP_LOG_ERROR, "broker_failed", KAP_S("error", kap_err_text(rc)));
     kap_log_flush();

@@ -122,6 +122,11 @@ int kap_node_directory_read(kap_node_t *node, bool first);
 /* How to connect to the broker; `server_public` must live as long as *opts. KAP_E_CONFIG. */
 int kap_node_broker_opts(kap_node_t *node, uint8_t server_public[32], kap_client_opts_t *opts);
 
+/* backup.c: hot, compacting copy of the configured store, beside the daemon that may be running,
+ * into a folder that must not be there; every checksum of the copy is read before it gets its name.
+ * Says on stdout what there is, on stderr why there is none. */
+int kap_node_backup(const kap_conf_t *conf, const char *directory);
+
 /* Calls the end of a drain when it is time. */
 void kap_node_drain_look(kap_node_t *node);
 

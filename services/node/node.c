@@ -383,10 +383,12 @@ static void usage(const kap_actor_t *actor, FILE *out)
     const kap_conf_key_t *tables[KAP_NODE_CONF_TABLES];
     fprintf(out,
             "%s: %s\n\n"
-            "usage: %s -c FILE [--check | --print-config]\n"
+            "usage: %s -c FILE [--check | --print-config | --backup DIR]\n"
             "  -c, --config FILE  configuration\n"
             "  --check            read configuration, keys and directory, say what is wrong, end\n"
             "  --print-config     print what is in force, end\n"
+            "  --backup DIR       copy the store, of a running daemon too, into DIR, which must\n"
+            "                     not be there; verify the copy, end\n"
             "  --version, --help\n\n"
             "configuration keys:\n",
             actor->program, actor->summary, actor->program);
@@ -395,22 +397,27 @@ static void usage(const kap_actor_t *actor, FILE *out)
 }
 
 typedef struct {
-    const char *config;
+    const char *config, *backup;
     bool check, print;
     int exit_code; /* -1: go on */
 } args_t;
 
 static void args_parse(int argc, char **argv, const kap_actor_t *actor, args_t *args)
 {
-    static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'}, {"check", no_argument, NULL, 'k'},
-        {"print-config", no_argument, NULL, 'p'}, {"version", no_argument, NULL, 'v'},
-        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                            {"check", no_argument, NULL, 'k'},
+                                            {"print-config", no_argument, NULL, 'p'},
+                                            {"version", no_argument, NULL, 'v'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {"backup", required_argument, NULL, 'b'},
+                                            {NULL, 0, NULL, 0}};
     int option;
     *args = (args_t){.exit_code = -1};
     while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
         if (option == 'c')
             args->config = optarg;
+        else if (option == 'b')
+            args->backup = optarg;
         else if (option == 'k')
             args->check = true;
         else if (option == 'p')
@@ -425,7 +432,8 @@ static void args_parse(int argc, char **argv, const kap_actor_t *actor, args_t *
             usage(actor, stdout);
     }
     if (args->exit_code == -1 && (!args->config || optind < argc)) {
-        fprintf(stderr, "usage: %s -c FILE [--check | --print-config]\n", actor->program);
+        fprintf(stderr, "usage: %s -c FILE [--check | --print-config | --backup DIR]\n",
+                actor->program);
         args->exit_code = 2;
     }
 }
@@ -528,7 +536,9 @@ int kap_node_main(int argc, char **argv, const kap_actor_t *actor)
         code = kap_crypto_init() == KAP_OK && check_only(conf, actor) == KAP_OK ? 0 : 2;
         if (code == 0)
             printf("%s: configuration, keys and directory are usable\n", args.config);
-    } else
+    } else if (args.backup)
+        code = kap_node_backup(conf, args.backup) == KAP_OK ? 0 : 1;
+    else
         code = serve(conf, actor);
 done:
     kap_conf_close(&conf);

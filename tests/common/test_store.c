@@ -447,8 +447,8 @@ Test(store, a_backup_is_verified_and_opens_by_itself)
     put(txn, 1, "b", "2");
     cr_assert_eq(kap_txn_commit(&txn), KAP_OK);
     snprintf(copy, sizeof copy, "%s.copy", directory);
-    cr_assert_eq(kap_store_backup(store, copy), KAP_OK);
-    cr_assert_eq(kap_store_backup(store, copy), KAP_E_EXISTS);
+    cr_assert_eq(kap_store_backup(store, copy, NULL, NULL), KAP_OK);
+    cr_assert_eq(kap_store_backup(store, copy, NULL, NULL), KAP_E_EXISTS);
     kap_store_t *other = open_store(false, copy, 0);
     cr_assert_arr_eq(kap_store_id(other), kap_store_id(store), KAP_STORE_ID_BYTES);
     cr_assert_eq(kap_store_verify(other, &records), KAP_OK);
@@ -461,6 +461,147 @@ Test(store, a_backup_is_verified_and_opens_by_itself)
     remove_path();
 }
 
+static int refuse_copy(void *arg, kap_store_t *copy)
+{
+    ++*(int *)arg;
+    cr_assert_not_null(copy);
+    return KAP_E_CONFLICT;
+}
+
+Test(store, a_copy_that_its_owner_refuses_is_no_backup)
+{
+    kap_store_t *store = open_store(false, fresh_path(), 0);
+    char copy[48];
+    int asked = 0;
+
+    snprintf(copy, sizeof copy, "%s.copy", directory);
+    cr_assert_eq(kap_store_backup(store, copy, refuse_copy, &asked), KAP_E_CONFLICT);
+    cr_assert_eq(asked, 1);
+    cr_assert_neq(access(copy, F_OK), 0);
+    cr_assert_eq(kap_store_backup(store, "/tmp/kapula-no-such-folder/copy", NULL, NULL),
+                 KAP_E_NOTFOUND);
+    kap_store_close(&store);
+    remove_path();
+}
+
+static void put_numbers(kap_store_t *store, uint32_t from, uint32_t to)
+{
+    for (uint32_t i = from; i <= to; i++) {
+        uint8_t key[4];
+        kap_be_put_u32(key, i);
+        kap_txn_t *txn = begin(store, KAP_TXN_WRITE);
+        cr_assert_eq(kap_txn_append(txn, 0, kap_span(key, 4), KAP_SPAN("counted")), KAP_OK);
+        cr_assert_eq(kap_txn_commit(&txn), KAP_OK);
+    }
+}
+
+/* Another process: opens it beside the writer and copies it. */
+static int copy_beside(const char *path)
+{
+    kap_store_opts_t opts = {
+        .path = path, .name = "test", .version = 3, .tables = tables, .beside = true};
+    kap_store_t *store;
+    char copy[48];
+    int rc = kap_store_open(&opts, &store);
+
+    if (rc != KAP_OK)
+        return rc;
+    snprintf(copy, sizeof copy, "%s.copy", path);
+    rc = kap_store_backup(store, copy, NULL, NULL);
+    kap_store_close(&store);
+    return rc;
+}
+
+Test(store, another_process_copies_it_while_it_is_written, .timeout = 60)
+{
+    uint64_t records;
+    char copy[48];
+    int status = 0;
+
+    fresh_path();
+    kap_store_t *store = open_store(false, directory, 0);
+    put_numbers(store, 1, 50);
+    kap_store_close(&store); /* one environment a process: the child must not inherit it */
+    pid_t child = fork();
+    if (child == 0) {
+        int rc = KAP_OK;
+        for (int i = 0; rc == KAP_OK && i < 5; i++) {
+            char command[160];
+            rc = copy_beside(directory);
+            snprintf(command, sizeof command, "mv %s.copy %s/copy%d", directory, directory, i);
+            rc = rc == KAP_OK && system(command) == 0 ? KAP_OK : KAP_E_IO;
+        }
+        _exit(-rc);
+    }
+    store = open_store(false, directory, 0);
+    for (uint32_t i = 51; waitpid(child, &status, WNOHANG) == 0; i++)
+        put_numbers(store, i, i);
+    cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    kap_store_close(&store);
+    snprintf(copy, sizeof copy, "%s/copy4", directory);
+    store = open_store(false, copy, 0);
+    cr_assert_eq(kap_store_verify(store, &records), KAP_OK);
+    cr_assert_geq(records, 50);
+    kap_store_close(&store);
+    remove_path();
+}
+
+static void keep_damaged(void *arg, const kap_damaged_t *damaged)
+{
+    kap_damaged_t *kept = arg;
+
+    kept[0] = *damaged;
+    kept[0].key = kap_span_eq_str(damaged->key, "key") ? KAP_SPAN("key") : kap_span(NULL, 0);
+}
+
+/* A whole scrub in slices of one record; how many slices it took. */
+static int scrub(kap_store_t *store, kap_damaged_t *damaged)
+{
+    kap_scrub_place_t place = {0};
+    kap_txn_t *txn = begin(store, KAP_TXN_READ);
+    int slices = 1;
+
+    while (kap_txn_scrub(txn, &place, 1, keep_damaged, damaged) == KAP_E_AGAIN) {
+        kap_txn_reset(txn);
+        cr_assert_eq(kap_txn_renew(txn), KAP_OK);
+        slices++;
+    }
+    cr_assert_eq(place.table, 0);
+    kap_txn_abort(&txn);
+    return slices;
+}
+
+Test(store, a_scrub_reads_everything_and_names_what_is_damaged)
+{
+    static uint8_t bytes[1 << 20];
+    kap_damaged_t damaged = {.table = -2};
+    kap_store_t *store = open_store(false, fresh_path(), 0);
+    kap_txn_t *txn = begin(store, KAP_TXN_WRITE);
+
+    put(txn, 0, "a", "1");
+    put(txn, 1, "key", "the value that is hit");
+    put(txn, 1, "z", "2");
+    cr_assert_eq(kap_txn_commit(&txn), KAP_OK);
+    cr_assert_eq(scrub(store, &damaged), 5); /* the store's own record, three, the end */
+    cr_assert_eq(damaged.table, -2);
+    kap_store_close(&store);
+    char file[64];
+    snprintf(file, sizeof file, "%s/data.mdb", directory);
+    int fd = open(file, O_RDWR);
+    ssize_t size = read(fd, bytes, sizeof bytes);
+    cr_assert_gt(size, 0);
+    char *at = memmem(bytes, (size_t)size, "the value that", 14);
+    cr_assert_not_null(at);
+    cr_assert_eq(pwrite(fd, "X", 1, at - (char *)bytes), 1);
+    close(fd);
+    store = open_store(false, directory, 0);
+    cr_assert_eq(scrub(store, &damaged), 5);
+    cr_assert_eq(damaged.table, 1);
+    cr_assert(kap_span_eq_str(damaged.key, "key") && !damaged.beyond);
+    kap_store_close(&store);
+    remove_path();
+}
+
 Test(store, the_twin_has_no_backup)
 {
     kap_store_t *store = open_store(true, NULL, 0);
@@ -468,7 +609,7 @@ Test(store, the_twin_has_no_backup)
     fresh_path();
     char copy[48];
     snprintf(copy, sizeof copy, "%s.copy", directory);
-    cr_assert_eq(kap_store_backup(store, copy), KAP_E_INVALID);
+    cr_assert_eq(kap_store_backup(store, copy, NULL, NULL), KAP_E_INVALID);
     kap_store_close(&store);
     remove_path();
 }

@@ -18,6 +18,7 @@ enum {
     HEAD_BYTES = HASH + 16 + 8 + 8 + HASH + 8 + 8 + 1,
     LOGGED_HEAD = 4 + 1 + 1 + 2 + 2 + 1 + 2 + 8 + 4 + 8 + HASH,
     PART_HEAD = 8 + 4,
+    ENDED_BYTES = 16 + 8,
     VARINT_BYTES = 10, /* the longest */
     REFERRAL_ROW = 2,  /* version of its layout */
 };
@@ -60,6 +61,43 @@ int kap_rows_head(kap_txn_t *txn, kap_head_t *head)
     head->figures_time = (int64_t)kap_be_get_u64(p + 104);
     head->figures_moving = p[112] != 0;
     return KAP_OK;
+}
+
+void kap_ended_pack(kap_buf_t *buf, const kap_ended_t *ended)
+{
+    kap_buf_append(buf, kap_span(ended->epoch, sizeof ended->epoch));
+    kap_buf_u64be(buf, ended->kept_to);
+}
+
+int kap_rows_ended(kap_txn_t *txn, kap_span_t *ended)
+{
+    *ended = kap_span(NULL, 0);
+    int rc = kap_txn_get(txn, KAP_ROWS_META, KAP_SPAN("ended"), ended);
+
+    if (rc == KAP_OK && ended->size % ENDED_BYTES != 0)
+        return KAP_E_CORRUPT;
+    return rc == KAP_E_NOTFOUND ? KAP_OK : rc;
+}
+
+bool kap_ended_next(kap_span_t *rest, kap_ended_t *ended)
+{
+    if (rest->size < ENDED_BYTES)
+        return false;
+    memcpy(ended->epoch, rest->data, sizeof ended->epoch);
+    ended->kept_to = kap_be_get_u64(rest->data + sizeof ended->epoch);
+    *rest = kap_span_sub(*rest, ENDED_BYTES, SIZE_MAX);
+    return true;
+}
+
+int kap_rows_first_epoch(kap_txn_t *txn, const kap_head_t *head, uint8_t epoch[16])
+{
+    kap_span_t rest;
+    kap_ended_t first;
+    int rc = kap_rows_ended(txn, &rest);
+
+    if (rc == KAP_OK)
+        memcpy(epoch, kap_ended_next(&rest, &first) ? first.epoch : head->epoch, 16);
+    return rc;
 }
 
 /* --- names --- */

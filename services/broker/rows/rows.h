@@ -27,7 +27,7 @@
 
 /* KAP_TABLE(NAME, "name", "key", "value") */
 #define KAP_ROWS_TABLES(KAP_TABLE)                                                                 \
-    KAP_TABLE(META, "meta", "what", "mesh, epoch, head, figures' position")                        \
+    KAP_TABLE(META, "meta", "what", "mesh, epoch, head, figures' position; ended epochs")          \
     KAP_TABLE(NAMES, "names", "text", "number")                                                    \
     KAP_TABLE(TEXTS, "texts", "number", "text")                                                    \
     KAP_TABLE(LOG, "log", "first position", "run of events, open parts")                           \
@@ -88,6 +88,21 @@ typedef struct {
 
 /* KAP_OK; KAP_E_NOTFOUND in a store that was never opened by a ledger; KAP_E_CORRUPT. */
 int kap_rows_head(kap_txn_t *txn, kap_head_t *head);
+
+/* An epoch that a restore ended, and the last position of the log that was kept of it. */
+typedef struct {
+    uint8_t epoch[16];
+    uint64_t kept_to;
+} kap_ended_t;
+
+/* Every one of them, oldest first: bytes for kap_ended_next; empty when nothing was restored. */
+int kap_rows_ended(kap_txn_t *txn, kap_span_t *ended);
+
+/* Takes the next one off; false at the end. */
+bool kap_ended_next(kap_span_t *rest, kap_ended_t *ended);
+
+/* The epoch in which the log began: the chain starts with it, whatever was restored since. */
+int kap_rows_first_epoch(kap_txn_t *txn, const kap_head_t *head, uint8_t epoch[16]);
 
 /* --- names: every member, actor, region, source and stream has a number, from 1 --- */
 
@@ -305,6 +320,7 @@ bool kap_get_text(kap_span_t *rest, kap_span_t *text);
 
 /* Rows as bytes; pack appends, errors are the buffer's. unpack: KAP_E_CORRUPT. */
 void kap_head_pack(kap_buf_t *buf, const kap_head_t *head);
+void kap_ended_pack(kap_buf_t *buf, const kap_ended_t *ended);
 void kap_mark_pack(kap_buf_t *buf, const kap_mark_t *mark);
 void kap_logged_pack(kap_buf_t *buf, const kap_logged_t *event); /* open part and hashes */
 void kap_case_row_pack(kap_buf_t *buf, const kap_case_row_t *row);

@@ -544,6 +544,10 @@ static int read_sheet(run_t *run, kap_span_t bytes)
     if (rc != KAP_OK)
         run->code = kap_cli_fail(KAP_EXIT_REFUSED, "%s: %s", run->path,
                                  why.size ? kap_buf_cstr(&why) : kap_err_text(rc));
+    else if (run->sheet.row_count == 0)
+        run->code =
+            kap_cli_fail(KAP_EXIT_REFUSED, "%s: nothing stands below the header on line %lld",
+                         run->path, (long long)run->sheet.header_line);
     kap_buf_fini(&why);
     return run->code;
 }

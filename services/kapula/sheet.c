@@ -512,6 +512,12 @@ int kap_sheet_read(kap_span_t bytes, const kap_sheet_want_t *want, kap_arena_t *
             *sheet = tried;
         }
     }
+    if (most > 0 && best.lines[sheet->passed_over].count > KAP_SHEET_COLUMNS) {
+        kap_buf_reset(why);
+        kap_buf_printf(why, "line %lld: more than %d columns; make two tables of it",
+                       (long long)best.lines[sheet->passed_over].line, KAP_SHEET_COLUMNS);
+        return KAP_E_LIMIT;
+    }
     if (most > 0)
         return take_rows(&best, sheet);
     if (failed == KAP_OK || why->size == 0)

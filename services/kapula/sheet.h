@@ -14,7 +14,7 @@
 #include "buf.h"
 #include "span.h"
 
-enum { KAP_SHEET_COLUMNS = 64, KAP_SHEET_TITLES = 30 }; /* header within so many rows */
+enum { KAP_SHEET_COLUMNS = 256, KAP_SHEET_TITLES = 30 }; /* header within so many rows */
 
 /* What a table tells of: bits. */
 typedef enum {

@@ -276,6 +276,9 @@ Test(cli_follow, files_that_are_no_tables_say_what_would_be_right)
     const run_t *run = with_sheet("plan set", "a;b\n1;2\n");
     cr_expect_eq(run->code, 1);
     has(run->err, "sheet.csv: no header in the first 30 rows: it needs a column what");
+    run = with_sheet("plan set", "Toimenpide;Mittari\n;\n");
+    cr_expect_eq(run->code, 1);
+    has(run->err, "sheet.csv: nothing stands below the header on line 1");
     cr_expect_eq(door_kapula(door, "plan set --file /nowhere")->code, 2);
     cr_expect_eq(door_kapula(door, "plan explode")->code, 2);
     cr_expect_eq(door_kapula(door, "customers")->code, 2);

@@ -194,6 +194,26 @@ Test(sheet, what_cannot_be_read_says_what_would_be_right)
     cr_expect(strstr(kap_buf_cstr(&why), "CSV UTF-8"));
 }
 
+Test(sheet, as_many_columns_as_there_may_be_and_no_more)
+{
+    static const kap_sheet_want_t want = {KAP_SHEET_SURVEY, NULL, "question", "value"};
+    for (int columns = KAP_SHEET_COLUMNS; columns <= KAP_SHEET_COLUMNS + 1; columns++) {
+        kap_buf_t text;
+        kap_buf_init(&text);
+        for (int i = 1; i <= columns; i++)
+            kap_buf_printf(&text, "k%d%c", i, i < columns ? ';' : '\n');
+        for (int i = 1; i <= columns; i++)
+            kap_buf_printf(&text, "%d%c", i, i < columns ? ';' : '\n');
+        kap_buf_reset(&why);
+        int rc = kap_sheet_read(kap_buf_span(&text), &want, arena, &sheet, &why);
+        cr_expect_eq(rc, columns > KAP_SHEET_COLUMNS ? KAP_E_LIMIT : KAP_OK, "%d", columns);
+        if (rc == KAP_OK)
+            cr_expect(kap_span_eq_str(sheet.rows[0].cells[columns - 1], "256"));
+        kap_buf_fini(&text);
+    }
+    cr_expect(strstr(kap_buf_cstr(&why), "line 1: more than 256 columns"));
+}
+
 static void period(const char *text, const char *want)
 {
     char out[11] = "";

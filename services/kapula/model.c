@@ -363,7 +363,7 @@ static int run_word(kap_cli_t *cli, int argc, char **argv, const char *words, co
 
 int kap_cmd_plan(kap_cli_t *cli, int argc, char **argv)
 {
-    return run_word(cli, argc, argv, "set|report|list",
+    return run_word(cli, argc, argv, "set|report|list|show",
                     "Plans: action, work, contact, communication and customer plans.\v"
                     "`kapula plan set --file TABLE.csv --plan action --year 2026` takes a plan as "
                     "it is kept: its header may be Finnish, Swedish or English.");
@@ -384,7 +384,8 @@ int kap_cmd_indicator(kap_cli_t *cli, int argc, char **argv)
 
 int kap_cmd_process(kap_cli_t *cli, int argc, char **argv)
 {
-    return run_word(cli, argc, argv, "set|list", "Service processes, their stages and owners.\v");
+    return run_word(cli, argc, argv, "set|list|show",
+                    "Service processes, their stages and owners.\v");
 }
 
 int kap_cmd_customers(kap_cli_t *cli, int argc, char **argv)

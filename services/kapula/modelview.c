@@ -16,6 +16,7 @@ typedef struct {
     const char *doc;
     const kap_shown_column_t *people, *programs;
     const char *order[4]; /* keys to sort by */
+    bool whole;           /* one, with all that it says */
 } view_t;
 
 #define COLUMNS(NAME, ...) static const kap_shown_column_t NAME[] = {__VA_ARGS__, {.key = NULL}}
@@ -56,6 +57,22 @@ static const view_t views[] = {
      plan_people,
      plan_programs,
      {"plan", "year", "priority", "goal"}},
+    {"plan show",
+     "items",
+     KAP_EV_PLAN_ITEM_SET,
+     "All of an item, by its id or its words.",
+     plan_programs,
+     plan_programs,
+     {"plan"},
+     true},
+    {"process show",
+     "processes",
+     KAP_EV_PROCESS_SET,
+     "All of a process, by its id or its name.",
+     process_programs,
+     process_programs,
+     {"name"},
+     true},
     {"process list",
      "processes",
      KAP_EV_PROCESS_SET,
@@ -197,7 +214,7 @@ static bool wanted(const view_t *view, const kap_args_t *args, const kap_mp_t *d
         return false;
     if (!is_plan && !field_is(data, "year", year))
         return false;
-    if (has_ends && !kap_args_option(args, "all") && !in_force(data))
+    if (has_ends && !view->whole && !kap_args_option(args, "all") && !in_force(data))
         return false;
     if (view->type == KAP_EV_FIGURES_COMMENTED && !kap_mp_get(data, "text"))
         return false; /* taken back */
@@ -263,6 +280,25 @@ static int by_keys(const void *a, const void *b)
 
 /* --- the views --- */
 
+/* Every field that something stands in, a line each. */
+static int print_whole(kap_cli_t *cli, const view_t *view, const kap_mp_t *rows)
+{
+    enum { LABEL = 16 };
+    for (uint32_t i = 0; i < rows->count; i++) {
+        if (i > 0)
+            putchar('\n');
+        for (const kap_shown_column_t *column = view->programs; column->key; column++) {
+            char text[KAP_SHOWN_BYTES];
+            kap_span_t key = kap_span_str(column->key);
+            kap_shown_value(cli, key, kap_mp_get(kap_mp_item(rows, i), column->key), text);
+            kap_shown_line(0, LABEL, kap_shown_key(cli, key), kap_span_str(text));
+        }
+    }
+    return rows->count > 0
+               ? KAP_EXIT_DONE
+               : kap_cli_fail(KAP_EXIT_REFUSED, "there is none of that id or name here");
+}
+
 static int show(kap_cli_t *cli, const view_t *view, const kap_args_t *args)
 {
     const char *region = kap_cli_region(cli, kap_args_option(args, "region"));
@@ -286,6 +322,8 @@ static int show(kap_cli_t *cli, const view_t *view, const kap_args_t *args)
     if (list.used > 1)
         qsort(list.items, list.used, sizeof *list.items, by_keys);
     kap_mp_t made = kap_shown_array(&list);
+    if (view->whole && cli->format == KAP_FORMAT_TABLE)
+        return print_whole(cli, view, &made);
     return kap_shown_rows(cli, view->name, &made,
                           cli->format == KAP_FORMAT_CSV ? view->programs : view->people);
 }
@@ -295,7 +333,8 @@ int kap_model_view(kap_cli_t *cli, const char *command, int argc, char **argv)
     for (size_t i = 0; i < sizeof views / sizeof *views; i++) {
         if (strcmp(views[i].command, command) != 0)
             continue;
-        const kap_usage_t usage = {command, "[WORD]", 0, 1, views[i].doc};
+        const kap_usage_t usage = {command, views[i].whole ? "WORD" : "[WORD]", views[i].whole, 1,
+                                   views[i].doc};
         kap_args_t args;
         kap_args_parse(cli, &usage, argc, argv, &args);
         int code = kap_cli_configure(cli);

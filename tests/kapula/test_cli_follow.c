@@ -303,6 +303,22 @@ Test(cli_follow, lists_show_what_is_in_force)
     has(door_request(door, 0), "{\"query\":\"followed\",\"region\":\"mikkeli\",\"type\":"
                                "\"kapula.plan.item_set.v1\"}");
     has(runs("--lang fi plan list --year 2029")->out, "Ei mitään näytettävää.");
+    run = door_kapula(door, "--lang fi plan show i-7");
+    cr_expect_eq(run->code, 1);
+    has(run->err, "there is none of that id or name here");
+}
+
+Test(cli_follow, one_item_is_shown_with_all_that_it_says)
+{
+    door_answers(door, "followed",
+                 "{\"rows\": [" ROW(1, "ely",
+                                    "{\"item\": \"i-1\", \"what\": \"Info\", "
+                                    "\"who\": \"Kaikki\", \"plan\": \"work\"}") "]}");
+    door_answers(door, "followed", "{\"rows\": []}");
+    cr_expect_str_eq(runs("--lang fi plan show i-1")->out,
+                     "Kohta           i-1\nSuunnitelma     työsuunnitelma\nMitä            Info\n"
+                     "Kuka            Kaikki\n");
+    cr_expect_eq(door_kapula(door, "plan show")->code, 2);
 }
 
 Test(cli_follow, lists_are_read_page_by_page_and_leave_out_what_has_ended)

@@ -356,10 +356,10 @@ Test(metric_follow, suggested_indicators_of_regions_add_up)
 Test(metric_follow, says_what_of_the_least_is_missing)
 {
     cr_expect_str_eq(saying_told(d, ask_year(), "minimum"),
-                     "minimum customers there no with 0 regions 0\n" /* nobody heard of it */
-                     "minimum advice there no with 0 regions 0\n"
-                     "minimum feedback there no with 0 regions 0\n"
-                     "minimum referrals there no with 0 regions 0\n");
+                     "minimum customers there no with 0 regions 1\n" /* nobody heard of it */
+                     "minimum advice there no with 0 regions 1\n"
+                     "minimum feedback there no with 0 regions 1\n"
+                     "minimum referrals there no with 0 regions 1\n");
     say(d, "b", KAP_EV_CUSTOMERS_REPORTED, "year=2025;segment=founder;total=40;new=12");
     cr_expect_str_eq(saying_told(d, ask_year(), "minimum"),
                      "minimum customers there no with 0 regions 1\n" /* of another year */
@@ -449,4 +449,20 @@ Test(metric_follow, nothing_reported_is_nothing_told)
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         cr_expect_eq(meter_length(values, lists[i]), 0, "%s", lists[i]);
     cr_expect_eq(m->values.n, 0);
+}
+
+Test(metric_follow, stands_with_who_followed_in_the_view_now)
+{
+    play_advice();
+    say(d, "p", KAP_EV_ADVICE_GIVEN,
+        "region=pieksamaki;service=tax;segment=founder;channel=phone;count=100;period=2026-02");
+    say(d, "op", KAP_EV_MEMBER_SUCCEEDED, "from_ids=b;to_ids=c;valid_from=2026-05-01");
+    say(d, "op", KAP_EV_REGION_SUCCEEDED,
+        "from_ids=pieksamaki;to_ids=mikkeli;valid_from=2026-05-01");
+    const kap_mp_t *now = question(d, "metric=follow-up region=mikkeli year=2026 view=now");
+    cr_expect_eq(question_number(now, "values.phone.num"), 110);
+    now = question(d, "metric=follow-up region=mikkeli member=c year=2026 view=now");
+    cr_expect_eq(question_number(now, "values.phone.num"), 10);
+    now = question(d, "metric=follow-up region=mikkeli member=c year=2026");
+    cr_expect_eq(question_number(now, "values.phone.num"), 4);
 }

@@ -411,3 +411,49 @@ Test(metric_meetings, a_members_comment_stands_beside_its_figures)
     answer = question(d, "metric=meetings region=mikkeli month=2026-02 by=member");
     cr_expect_null(kap_mp_get(question_row(answer, "b"), "comment"));
 }
+
+/* --- organisations as they are today --- */
+
+static void follow(kap_event_type_t type, const char *from, const char *to)
+{
+    char fields[80];
+
+    snprintf(fields, sizeof fields, "from_ids=%s;to_ids=%s;valid_from=2026-05-01", from, to);
+    say(d, "op", type, fields);
+}
+
+Test(metric_meetings, stand_with_who_followed_in_the_view_now)
+{
+    play_year();
+    follow(KAP_EV_MEMBER_SUCCEEDED, "b", "d");
+    const char *words = "metric=meetings region=mikkeli member=d year=2026";
+    const kap_mp_t *then = question(d, words);
+    cr_expect_eq(question_number(then, "values.held"), 1 + 1); /* m5, where it did not come; s1 */
+    const kap_mp_t *now = question(d, "metric=meetings region=mikkeli member=d year=2026 view=now");
+    cr_expect_eq(question_number(now, "values.held"), 6); /* those of b: m1, m2, v1, v2, s1 too */
+    const kap_mp_t *pair = meter_item(kap_mp_get(now, "values"), "pairs", "a", "a", "b", "d");
+    meter_count(pair, "met", 4);
+    meter_count(pair, "days", 71);
+    now = question(d, "metric=meetings region=mikkeli year=2026 view=now");
+    meter_count(meter_item(kap_mp_get(now, "values"), "members", "member", "d", NULL, NULL), "came",
+                3);
+    meter_count(meter_item(kap_mp_get(now, "values"), "members", "member", "d", NULL, NULL),
+                "guest", 2); /* v1 and s1, where both of them were */
+    cr_expect_null(meter_item(kap_mp_get(now, "values"), "members", "member", "b", NULL, NULL));
+}
+
+Test(metric_meetings, of_a_region_that_was_merged_count_in_the_one_that_followed)
+{
+    play_year();
+    play_others();
+    follow(KAP_EV_REGION_SUCCEEDED, "pieksamaki", "mikkeli");
+    cr_expect_eq(
+        question_number(question(d, "metric=meetings region=mikkeli year=2026"), "values.held"), 6);
+    const kap_mp_t *now = question(d, "metric=meetings region=mikkeli year=2026 view=now");
+    cr_expect_eq(question_number(now, "values.held"), 7);
+    cr_expect_eq(question_number(now, "values.joint_visits"), 3);
+    now = question_as(d, "op", "metric=meetings nation=true year=2026 by=region view=now").root;
+    cr_expect_eq(question_number(question_row(now, "mikkeli"), "values.held"), 7);
+    cr_expect_null(question_row(now, "pieksamaki"));
+    cr_expect_eq(question_number(now, "values.held"), 8);
+}

@@ -106,6 +106,12 @@ typedef struct {
     int64_t from_ms, to_ms;
 } kap_followed_range_t;
 
+/* The region with the next number above *region that has any row; KAP_E_NOTFOUND. */
+int kap_followed_next_region(kap_txn_t *txn, uint32_t *region);
+
+/* Has it any row? Errors in *rc. */
+bool kap_followed_has_region(kap_txn_t *txn, uint32_t region, int *rc);
+
 /* Advice or new customers; codes, -1: not said. The same combination may come several times. */
 typedef struct {
     int service, segment, channel, origin;

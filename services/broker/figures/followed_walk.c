@@ -100,6 +100,38 @@ static int64_t key_time(kap_span_t rest)
     return (int64_t)(kap_be_get_u64(rest.data) ^ UINT64_C(1) << 63);
 }
 
+/* --- regions --- */
+
+int kap_followed_next_region(kap_txn_t *txn, uint32_t *region)
+{
+    uint8_t from[4];
+    kap_cursor_t *cursor;
+    int rc = kap_cursor_open(txn, KAP_ROWS_FOLLOWED, &cursor);
+
+    if (rc != KAP_OK)
+        return rc;
+    kap_be_put_u32(from, *region + 1);
+    rc = kap_cursor_seek_ge(cursor, kap_span(from, sizeof from));
+    if (rc == KAP_OK && kap_cursor_key(cursor).size < 5)
+        rc = KAP_E_CORRUPT;
+    if (rc == KAP_OK)
+        *region = kap_be_get_u32(kap_cursor_key(cursor).data);
+    kap_cursor_close(&cursor);
+    return rc;
+}
+
+bool kap_followed_has_region(kap_txn_t *txn, uint32_t region, int *rc)
+{
+    uint32_t next = region - 1;
+
+    if (region == 0)
+        return false;
+    int found = kap_followed_next_region(txn, &next);
+    if (found != KAP_OK && found != KAP_E_NOTFOUND)
+        *rc = found;
+    return found == KAP_OK && next == region;
+}
+
 /* --- advice and new customers --- */
 
 typedef struct {

@@ -646,7 +646,7 @@ static int add_members(rows_t *r)
 
     if (rc == KAP_OK &&
         (r->query->metric == KAP_METRIC_DATA_QUALITY || is_its_own(r->query->metric)))
-        rc = is_indexed(r->query->metric) ? kap_own_regions(r->at, scope, see_actors, &m)
+        rc = is_indexed(r->query->metric) ? kap_own_regions(r->at, r->query, see_actors, &m)
                                           : kap_sum_regions(r->at->summer, scope, see_actors, &m);
     if (m.count > 0)
         qsort(m.seen, m.count, sizeof *m.seen, by_number);
@@ -738,7 +738,7 @@ static int gather_indexed(rows_t *r)
     int rc = KAP_OK;
 
     if (r->query->by == KAP_BY_REGION)
-        return kap_own_regions(r->at, &r->query->what.scope, add_region, r);
+        return kap_own_regions(r->at, r->query, add_region, r);
     for (uint16_t value = 0; rc == KAP_OK && value <= KAP_SEGMENT_COUNT; value++)
         rc = add_value(r, value);
     return rc;

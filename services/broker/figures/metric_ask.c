@@ -554,9 +554,6 @@ static int check_view(reader_t *r)
         return KAP_OK;
     if (q->what.scope.utc)
         return refuse(r, KAP_E_INVALID, "an archive has no view now; leave view out");
-    if (q->metric == KAP_METRIC_MEETINGS || q->metric == KAP_METRIC_FOLLOW_UP)
-        return refuse(r, KAP_E_INVALID, "%s has no view now; leave view out",
-                      kap_metric_row(q->metric)->wire);
     if (!cohort && !kap_window_is_months(&q->what.window))
         return refuse(r, KAP_E_INVALID,
                       "flows and stocks in view now are counted by months: let from and to be "

@@ -22,7 +22,7 @@ typedef struct {
     uint64_t feedback[SCALES][KAP_OWN_SEGMENTS];
     int64_t feedback_sum[SCALES][KAP_OWN_SEGMENTS];
     uint64_t n, ways[KAP_WAY_COUNT];
-    uint32_t regions, with[KAP_MINIMUM_COUNT]; /* regions that report it */
+    kap_tallies_t regions; /* what each reports of the least */
     /* of the region in hand */
     kap_tallies_t answers;
     bool reports[KAP_MINIMUM_COUNT];
@@ -550,14 +550,14 @@ static void put_indicators(follow_t *f)
 /* --- the least that every contract follows --- */
 
 /* What the cells of a region say of it. */
-static int add_cells(follow_t *f, const kap_region_t *region, uint32_t number)
+static int add_cells(follow_t *f, const kap_own_region_t *region)
 {
     kap_sum_query_t what = f->query->what;
     kap_vector_t sum = {0};
 
-    what.scope =
-        (kap_scope_t){.kind = KAP_SCOPE_REGION, .region = region->id, .region_number = number};
-    int rc = kap_sum_counts(f->at->summer, &what, &sum);
+    what.scope = (kap_scope_t){
+        .kind = KAP_SCOPE_REGION, .region = region->id, .region_number = region->number};
+    int rc = region->number == 0 ? KAP_OK : kap_sum_counts(f->at->summer, &what, &sum);
     f->reports[KAP_MINIMUM_FEEDBACK] |=
         sum.counts[KAP_FIGURE_FEEDBACK_4] + sum.counts[KAP_FIGURE_FEEDBACK_5] > 0;
     f->reports[KAP_MINIMUM_REFERRALS] =
@@ -573,32 +573,36 @@ static void put_minimum(follow_t *f)
 
     for (int i = 0; i < KAP_MINIMUM_COUNT; i++) {
         kap_buf_t *item = kap_metric_item(&list, 4);
+        uint64_t with = 0;
+        for (size_t r = 0; r < f->regions.count; r++)
+            with += f->regions.rows[r]->v[i] != 0;
         kap_own_code(item, "minimum", KAP_LIST_MINIMUM, i);
-        kap_own_flag(item, "there", f->regions > 0 && f->with[i] == f->regions);
-        kap_metric_number(item, "with", f->with[i]);
-        kap_metric_number(item, "regions", f->regions);
+        kap_own_flag(item, "there", f->regions.count > 0 && with == f->regions.count);
+        kap_metric_number(item, "with", with);
+        kap_metric_number(item, "regions", f->regions.count);
     }
     kap_metric_put_list(f->values, "minimum", &list);
 }
 
 /* --- all of it --- */
 
-static int add_region(follow_t *f, const kap_region_t *region, const kap_followed_range_t *range)
+static int add_region(follow_t *f, const kap_own_region_t *region,
+                      const kap_followed_range_t *range)
 {
-    int rc = add_surveys(f, range->region);
+    kap_tally_t *row = kap_tally(&f->regions, region->id, no_text, 0, 0, 0, 0);
+    int rc = row == NULL ? KAP_E_NOMEM : add_surveys(f, range->region);
 
     if (rc == KAP_OK)
         rc = kap_followed_indicators(f->at->txn, range, add_indicator, f);
     if (rc == KAP_OK)
-        rc = add_cells(f, region, range->region);
-    f->regions++;
-    for (int i = 0; i < KAP_MINIMUM_COUNT; i++)
-        f->with[i] += f->reports[i];
+        rc = add_cells(f, region);
+    for (int i = 0; rc == KAP_OK && i < KAP_MINIMUM_COUNT; i++)
+        row->v[i] |= f->reports[i];
     return rc;
 }
 
 /* A region, or a member's part of it: surveys and indicators are of no member. */
-static int add_range(void *arg, const kap_region_t *region, const kap_followed_range_t *range)
+static int add_range(void *arg, const kap_own_region_t *region, const kap_followed_range_t *range)
 {
     follow_t *f = arg;
     kap_followed_range_t years = kap_own_years_range(range, f->first - 1, f->last);
@@ -648,7 +652,8 @@ int kap_metric_follow(const kap_metric_at_t *at, const kap_metric_query_t *query
                   .advice = none,
                   .channels = none,
                   .origins = none,
-                  .indicators = none};
+                  .indicators = none,
+                  .regions = none};
     int rc = KAP_OK;
 
     (void)sum;

@@ -37,7 +37,9 @@ enum { M_INVITED, M_CAME, M_GUEST, M_CONFIRMED, M_DENIED };
 typedef struct {
     const kap_metric_at_t *at;
     const kap_metric_query_t *query;
-    uint32_t region; /* in hand */
+    const kap_succession_t *succession;
+    uint32_t region; /* in hand: that of the rows */
+    int err;         /* first error of what returns none */
     int64_t sums[COUNTS];
     uint64_t confirmed, denied, visits, seminars;
     uint64_t referrals, leads, actions, actions_done;
@@ -67,13 +69,42 @@ static bool is_kind(kap_span_t kind, int code)
     return kap_code_parse(KAP_LIST_FORUM, kind) == code;
 }
 
-static const kap_attendee_t *attendee(const kap_meeting_t *m, kap_span_t member)
+/* The member that stands in its place, as the view has it. */
+static kap_span_t today(meetings_t *g, kap_span_t member)
 {
+    kap_span_t id = member;
+    int rc = kap_own_member(g->at, g->succession, g->region, member, &id);
+
+    if (rc != KAP_OK && g->err == KAP_OK)
+        g->err = rc;
+    return id;
+}
+
+/* One at a meeting, as the view has it. */
+typedef struct {
+    kap_span_t member;
+    bool invited, there, confirmed, denied;
+} guest_t;
+
+/* Everybody of a meeting; those who stand in one place today are one. */
+static uint32_t guests_of(meetings_t *g, const kap_meeting_t *m, guest_t out[KAP_MEETING_MEMBERS])
+{
+    uint32_t count = 0, at;
+
     for (uint32_t i = 0; i < m->attendee_count; i++) {
-        if (kap_span_eq(m->attendees[i].member, member))
-            return &m->attendees[i];
+        const kap_attendee_t *a = &m->attendees[i];
+        kap_span_t member = today(g, a->member);
+        for (at = g->succession == NULL ? count : 0;
+             at < count && !kap_span_eq(out[at].member, member); at++)
+            ;
+        if (at == count)
+            out[count++] = (guest_t){.member = member};
+        out[at].invited |= (a->marks & KAP_ATTENDEE_INVITED) != 0;
+        out[at].there |= kap_attendee_was_there(a);
+        out[at].confirmed |= (a->marks & KAP_ATTENDEE_CONFIRMED) != 0;
+        out[at].denied |= (a->marks & KAP_ATTENDEE_DENIED) != 0;
     }
-    return NULL;
+    return count;
 }
 
 static bool of_organisation(const meetings_t *g, kap_span_t member)
@@ -83,7 +114,7 @@ static bool of_organisation(const meetings_t *g, kap_span_t member)
     return m != NULL && kap_span_eq(m->organisation, g->query->what.scope.organisation);
 }
 
-/* Is a member meant, when the scope is one of members? */
+/* Is a member (of today) meant, when the scope is one of members? */
 static bool is_meant(const meetings_t *g, kap_span_t member)
 {
     const kap_scope_t *scope = &g->query->what.scope;
@@ -93,19 +124,30 @@ static bool is_meant(const meetings_t *g, kap_span_t member)
     return scope->kind != KAP_SCOPE_ORGANISATION || of_organisation(g, member);
 }
 
+/* Were both ends of the scope's edge there? */
+static bool both_met(const meetings_t *g, const guest_t *guests, uint32_t count)
+{
+    const kap_scope_t *scope = &g->query->what.scope;
+    bool from = false, to = false;
+
+    for (uint32_t i = 0; i < count; i++) {
+        from |= guests[i].there && kap_span_eq(guests[i].member, scope->from);
+        to |= guests[i].there && kap_span_eq(guests[i].member, scope->to);
+    }
+    return from && to;
+}
+
 /* Is the meeting in the scope? A member's: it was invited or there; an edge's: both were there. */
-static bool concerns(const meetings_t *g, const kap_meeting_t *m)
+static bool concerns(const meetings_t *g, const guest_t *guests, uint32_t count)
 {
     const kap_scope_t *scope = &g->query->what.scope;
 
-    if (scope->kind == KAP_SCOPE_EDGE) {
-        const kap_attendee_t *a = attendee(m, scope->from), *b = attendee(m, scope->to);
-        return a != NULL && b != NULL && kap_attendee_was_there(a) && kap_attendee_was_there(b);
-    }
+    if (scope->kind == KAP_SCOPE_EDGE)
+        return both_met(g, guests, count);
     if (scope->kind != KAP_SCOPE_MEMBER && scope->kind != KAP_SCOPE_ORGANISATION)
         return true;
-    for (uint32_t i = 0; i < m->attendee_count; i++) {
-        if (is_meant(g, m->attendees[i].member))
+    for (uint32_t i = 0; i < count; i++) {
+        if (is_meant(g, guests[i].member))
             return true;
     }
     return false;
@@ -127,34 +169,33 @@ static void count_meeting(const kap_meeting_t *m, int64_t now, int64_t v[COUNTS]
     v[ADHERED] += planned && kap_meeting_adheres(m);
 }
 
-static void count_member(meetings_t *g, const kap_attendee_t *a)
+static void count_member(meetings_t *g, const guest_t *guest)
 {
-    kap_tally_t *row = kap_tally(&g->members, a->member, kap_span("", 0), 0, 0, 0, 0);
-    bool invited = a->marks & KAP_ATTENDEE_INVITED, there = kap_attendee_was_there(a);
+    kap_tally_t *row = kap_tally(&g->members, guest->member, kap_span("", 0), 0, 0, 0, 0);
 
     if (row == NULL)
         return;
-    row->v[M_INVITED] += invited;
-    row->v[M_CAME] += invited && there;
-    row->v[M_GUEST] += !invited && there;
-    row->v[M_CONFIRMED] += (a->marks & KAP_ATTENDEE_CONFIRMED) != 0;
-    row->v[M_DENIED] += (a->marks & KAP_ATTENDEE_DENIED) != 0;
+    row->v[M_INVITED] += guest->invited;
+    row->v[M_CAME] += guest->invited && guest->there;
+    row->v[M_GUEST] += !guest->invited && guest->there;
+    row->v[M_CONFIRMED] += guest->confirmed;
+    row->v[M_DENIED] += guest->denied;
 }
 
 /* Who was there, of a meeting that was held. */
-static void count_attendance(meetings_t *g, const kap_meeting_t *m, int64_t v[COUNTS])
+static void count_attendance(meetings_t *g, const guest_t *guests, uint32_t count,
+                             int64_t v[COUNTS])
 {
-    for (uint32_t i = 0; i < m->attendee_count; i++) {
-        const kap_attendee_t *a = &m->attendees[i];
-        bool invited = a->marks & KAP_ATTENDEE_INVITED, there = kap_attendee_was_there(a);
-        if (!is_meant(g, a->member))
+    for (uint32_t i = 0; i < count; i++) {
+        const guest_t *guest = &guests[i];
+        if (!is_meant(g, guest->member))
             continue;
-        v[INVITED] += invited;
-        v[CAME] += invited && there;
-        v[GUESTS] += !invited && there;
-        g->confirmed += (a->marks & KAP_ATTENDEE_CONFIRMED) != 0;
-        g->denied += (a->marks & KAP_ATTENDEE_DENIED) != 0;
-        count_member(g, a);
+        v[INVITED] += guest->invited;
+        v[CAME] += guest->invited && guest->there;
+        v[GUESTS] += !guest->invited && guest->there;
+        g->confirmed += guest->confirmed;
+        g->denied += guest->denied;
+        count_member(g, guest);
     }
 }
 
@@ -184,15 +225,17 @@ static int add_meeting(void *arg, kap_span_t id, const kap_meeting_t *m)
 {
     meetings_t *g = arg;
     int64_t v[COUNTS] = {0};
+    guest_t guests[KAP_MEETING_MEMBERS];
+    uint32_t count = guests_of(g, m, guests);
     kap_span_t kind;
     bool held = m->state == KAP_MEETING_HELD;
 
-    if (!concerns(g, m))
-        return KAP_OK;
+    if (!concerns(g, guests, count))
+        return g->err;
     int rc = kind_of(g, m, &kind);
     count_meeting(m, g->query->now, v);
     if (held)
-        count_attendance(g, m, v);
+        count_attendance(g, guests, count, v);
     g->visit = held && is_kind(kind, KAP_FORUM_JOINT_VISIT);
     g->visits += g->visit;
     g->seminars += held && is_kind(kind, KAP_FORUM_SEMINAR);
@@ -216,14 +259,21 @@ static int add_meeting(void *arg, kap_span_t id, const kap_meeting_t *m)
 static int gather(meetings_t *g, const kap_followed_range_t *range)
 {
     g->region = range->region;
-    return kap_followed_meetings(g->at->txn, range, add_meeting, g);
+    int rc = kap_followed_meetings(g->at->txn, range, add_meeting, g);
+    return rc != KAP_OK ? rc : g->err;
 }
 
-static void start(meetings_t *g, const kap_metric_at_t *at, const kap_metric_query_t *query)
+static void start(meetings_t *g, const kap_metric_at_t *at, const kap_metric_query_t *query,
+                  const kap_succession_t *succession)
 {
     kap_tallies_t none = {.arena = at->arena};
 
-    *g = (meetings_t){.at = at, .query = query, .kinds = none, .members = none, .forums = none};
+    *g = (meetings_t){.at = at,
+                      .query = query,
+                      .succession = succession,
+                      .kinds = none,
+                      .members = none,
+                      .forums = none};
 }
 
 /* --- what the meetings come to --- */
@@ -305,24 +355,26 @@ static int put_members(meetings_t *g, kap_metric_values_t *values)
 /* --- when each two last met --- */
 
 typedef struct {
-    const kap_metric_at_t *at;
-    const kap_scope_t *scope;
-    kap_tallies_t pairs; /* a < b; v: met in the window, when last */
+    meetings_t *g;
+    const kap_region_t *region; /* of the directory */
+    kap_tallies_t pairs;        /* a < b; v: met in the window, when last */
     int64_t from_ms;
 } pairs_t;
 
 enum { MET, LAST_MET, EVER_MET };
 
-static bool in_region(const pairs_t *p, const kap_region_t *region, kap_span_t member)
+static bool in_region(const pairs_t *p, kap_span_t member)
 {
-    const kap_member_t *m = kap_directory_member(p->at->dir, member);
+    const kap_member_t *m = kap_directory_member(p->g->at->dir, member);
 
-    return m != NULL && kap_member_in_region(m, region);
+    return m != NULL && kap_member_in_region(m, p->region);
 }
 
 /* Are pairs of these two asked for? */
-static bool is_asked(const kap_scope_t *scope, kap_span_t a, kap_span_t b)
+static bool is_asked(const pairs_t *p, kap_span_t a, kap_span_t b)
 {
+    const kap_scope_t *scope = &p->g->query->what.scope;
+
     if (scope->kind == KAP_SCOPE_EDGE)
         return (kap_span_eq(a, scope->from) && kap_span_eq(b, scope->to)) ||
                (kap_span_eq(a, scope->to) && kap_span_eq(b, scope->from));
@@ -338,20 +390,20 @@ static kap_tally_t *pair_of(pairs_t *p, kap_span_t a, kap_span_t b)
 }
 
 /* Those who act in the region, each two of them: met or not. */
-static int begin_pairs(pairs_t *p, const kap_region_t *region, int64_t now)
+static int begin_pairs(pairs_t *p)
 {
-    const kap_directory_t *dir = p->at->dir;
+    const kap_directory_t *dir = p->g->at->dir;
     const kap_member_t *acting[PAIR_MEMBERS_MAX];
     size_t count = 0;
 
     for (uint32_t i = 0; i < kap_directory_member_count(dir) && count < PAIR_MEMBERS_MAX; i++) {
         const kap_member_t *m = kap_directory_member_at(dir, i);
-        if (kap_member_in_region(m, region) && kap_member_valid(m, now))
+        if (kap_member_in_region(m, p->region) && kap_member_valid(m, p->g->query->now))
             acting[count++] = m;
     }
     for (size_t i = 0; i < count; i++) {
         for (size_t j = i + 1; j < count; j++) {
-            if (is_asked(p->scope, acting[i]->id, acting[j]->id) &&
+            if (is_asked(p, acting[i]->id, acting[j]->id) &&
                 pair_of(p, acting[i]->id, acting[j]->id) == NULL)
                 return KAP_E_NOMEM;
         }
@@ -359,84 +411,80 @@ static int begin_pairs(pairs_t *p, const kap_region_t *region, int64_t now)
     return KAP_OK;
 }
 
-typedef struct {
-    pairs_t *pairs;
-    const kap_region_t *region;
-} meeting_pairs_t;
+static void meet(pairs_t *p, kap_span_t a, kap_span_t b, int64_t at)
+{
+    kap_tally_t *pair = is_asked(p, a, b) ? pair_of(p, a, b) : NULL;
+
+    if (pair == NULL)
+        return;
+    pair->v[MET] += at >= p->from_ms;
+    if (!pair->v[EVER_MET] || at > pair->v[LAST_MET])
+        pair->v[LAST_MET] = at;
+    pair->v[EVER_MET] = 1;
+}
 
 static int add_pairs(void *arg, kap_span_t id, const kap_meeting_t *m)
 {
-    const meeting_pairs_t *mp = arg;
-    pairs_t *p = mp->pairs;
-    kap_span_t there[KAP_MEETING_MEMBERS];
-    uint32_t count = 0;
+    pairs_t *p = arg;
+    guest_t guests[KAP_MEETING_MEMBERS];
+    uint32_t count = m->state == KAP_MEETING_HELD ? guests_of(p->g, m, guests) : 0;
 
     (void)id;
-    for (uint32_t i = 0; m->state == KAP_MEETING_HELD && i < m->attendee_count; i++) {
-        if (kap_attendee_was_there(&m->attendees[i]) &&
-            in_region(p, mp->region, m->attendees[i].member))
-            there[count++] = m->attendees[i].member;
-    }
+    for (uint32_t i = 0; i < count; i++)
+        guests[i].there = guests[i].there && in_region(p, guests[i].member);
     for (uint32_t i = 0; i < count; i++) {
         for (uint32_t j = i + 1; j < count; j++) {
-            kap_tally_t *pair =
-                is_asked(p->scope, there[i], there[j]) ? pair_of(p, there[i], there[j]) : NULL;
-            if (pair == NULL)
-                continue;
-            pair->v[MET] += m->held_at >= p->from_ms;
-            pair->v[LAST_MET] = m->held_at; /* they come in the order of time */
-            pair->v[EVER_MET] = 1;
+            if (guests[i].there && guests[j].there)
+                meet(p, guests[i].member, guests[j].member, m->held_at);
         }
     }
-    return p->pairs.err;
+    return p->pairs.err != KAP_OK ? p->pairs.err : p->g->err;
 }
 
-static int put_pairs(const pairs_t *p, int64_t until, kap_metric_values_t *values)
+static int put_pairs(pairs_t *p, int64_t until, kap_metric_values_t *values)
 {
-    int32_t today = kap_days_of(KAP_ZONE_HELSINKI, until);
+    const kap_scope_t *scope = &p->g->query->what.scope;
+    int32_t day = kap_days_of(KAP_ZONE_HELSINKI, until);
     kap_metric_list_t list = {0};
     int rc = KAP_OK;
 
+    kap_tally_sort(&p->pairs);
     for (size_t i = 0; rc == KAP_OK && i < p->pairs.count; i++) {
         const kap_tally_t *pair = p->pairs.rows[i];
         kap_buf_t *item = kap_metric_item(&list, 6);
         if (item == NULL)
             continue;
-        rc = kap_metric_member(p->at, p->scope, item, "a", pair->a);
+        rc = kap_metric_member(p->g->at, scope, item, "a", pair->a);
         if (rc == KAP_OK)
-            rc = kap_metric_member(p->at, p->scope, item, "b", pair->b);
+            rc = kap_metric_member(p->g->at, scope, item, "b", pair->b);
         kap_metric_number(item, "met", (uint64_t)pair->v[MET]);
         if (!pair->v[EVER_MET]) {
             kap_metric_instant(item, "days", KAP_REFERRAL_NO_TIME);
             continue;
         }
         kap_metric_number(item, "days",
-                          (uint64_t)(today - kap_days_of(KAP_ZONE_HELSINKI, pair->v[LAST_MET])));
+                          (uint64_t)(day - kap_days_of(KAP_ZONE_HELSINKI, pair->v[LAST_MET])));
     }
     kap_metric_put_list(values, "pairs", &list);
     return rc;
 }
 
 /* Days from the last meeting of each two up to the end of the window, or now: O(the region's
- * meetings so far). */
-static int tell_pairs(const kap_metric_at_t *at, const kap_metric_query_t *query,
-                      const kap_region_t *region, const kap_followed_range_t *range,
+ * meetings so far). `places`: the regions whose rows are this one's. */
+static int tell_pairs(meetings_t *g, const kap_region_t *region, const kap_tallies_t *places,
                       kap_metric_values_t *values)
 {
-    int64_t until = range->to_ms <= query->now ? range->to_ms - 1 : query->now;
-    pairs_t p = {.at = at,
-                 .scope = &query->what.scope,
-                 .pairs = {.arena = at->arena},
-                 .from_ms = range->from_ms};
-    meeting_pairs_t mp = {&p, region};
-    kap_followed_range_t so_far = *range;
+    const kap_window_t *window = &g->query->what.window;
+    int64_t until = window->to_ms <= g->query->now ? window->to_ms - 1 : g->query->now;
+    kap_followed_range_t so_far = {.from_ms = INT64_MIN, .to_ms = until + 1};
+    pairs_t p = {
+        .g = g, .region = region, .pairs = {.arena = g->at->arena}, .from_ms = window->from_ms};
+    int rc = begin_pairs(&p);
 
-    so_far.from_ms = INT64_MIN;
-    so_far.to_ms = until + 1;
-    int rc = begin_pairs(&p, region, query->now);
-    if (rc == KAP_OK)
-        rc = kap_followed_meetings(at->txn, &so_far, add_pairs, &mp);
-    kap_tally_sort(&p.pairs);
+    for (size_t i = 0; rc == KAP_OK && i < places->count; i++) {
+        so_far.region = g->region = (uint32_t)places->rows[i]->k[0];
+        rc = kap_followed_meetings(g->at->txn, &so_far, add_pairs, &p);
+    }
     return rc != KAP_OK ? rc : put_pairs(&p, until, values);
 }
 
@@ -548,7 +596,8 @@ static int tell_clock(wheel_t *c, const kap_followed_range_t *range)
 typedef struct {
     const kap_metric_at_t *at;
     const kap_metric_query_t *query;
-    const kap_region_t *region;
+    const kap_succession_t *succession;
+    const kap_own_region_t *region;
     const kap_followed_range_t *range;
     kap_tallies_t targets; /* of the region: k target, year; a forum; text[0] its value */
     kap_tallies_t told;    /* of the scope: k year, target; a forum */
@@ -698,7 +747,7 @@ static int tell_year(targets_t *t, int year)
         any |= holds(t, t->targets.rows[i], year);
     if (!any)
         return KAP_OK;
-    start(&t->year, t->at, t->query);
+    start(&t->year, t->at, t->query, t->succession);
     int rc = gather(&t->year, &range);
     for (size_t i = 0; rc == KAP_OK && i < t->targets.count; i++) {
         if (holds(t, t->targets.rows[i], year))
@@ -759,48 +808,55 @@ typedef struct {
     meetings_t g;
     targets_t t;
     wheel_t c;
-    bool targets, clock;
-    const kap_region_t *only; /* the scope's one region */
-    kap_followed_range_t range;
+    bool targets;
+    const kap_region_t *only; /* the scope's one region, if it is still in the directory */
+    kap_tallies_t places;     /* k0: regions whose rows were walked */
 } whole_t;
 
-static int add_range(void *arg, const kap_region_t *region, const kap_followed_range_t *range)
+/* Members of one region come one by one, its meetings once. */
+static int add_range(void *arg, const kap_own_region_t *region, const kap_followed_range_t *range)
 {
     whole_t *w = arg;
+    size_t before = w->places.count;
 
-    /* an organisation's members come one by one, its meetings once */
-    if (w->only != region) {
-        int rc = gather(&w->g, range);
-        if (rc != KAP_OK)
-            return rc;
-    }
-    w->only = region;
-    w->range = *range;
+    if (kap_tally(&w->places, kap_span("", 0), kap_span("", 0), (int)range->region, 0, 0, 0) ==
+        NULL)
+        return KAP_E_NOMEM;
+    w->only = region->known;
+    if (w->places.count == before)
+        return KAP_OK;
+    int rc = gather(&w->g, range);
     w->t.region = region;
-    w->t.range = &w->range;
+    w->t.range = range;
     w->t.targets = (kap_tallies_t){.arena = w->g.at->arena};
-    return w->targets ? add_targets(&w->t) : KAP_OK;
+    return rc != KAP_OK || !w->targets ? rc : add_targets(&w->t);
 }
 
-/* What is told of one region: its forums' clock and its pairs. */
+/* What is told of one region: its forums' clock, its members and its pairs. */
 static int put_region(whole_t *w, const kap_metric_query_t *query, kap_metric_values_t *values)
 {
+    const kap_window_t *window = &query->what.window;
+    bool region = query->what.scope.kind == KAP_SCOPE_REGION;
     int rc = KAP_OK;
 
-    if (query->what.scope.kind == KAP_SCOPE_REGION) {
-        rc = tell_clock(&w->c, &w->range);
+    for (size_t i = 0; rc == KAP_OK && region && i < w->places.count; i++) {
+        kap_followed_range_t range = {.region = (uint32_t)w->places.rows[i]->k[0],
+                                      .from_ms = window->from_ms,
+                                      .to_ms = window->to_ms};
+        rc = tell_clock(&w->c, &range);
+    }
+    if (rc == KAP_OK && region) {
         kap_metric_put_count(values, "expected", w->c.expected);
         kap_metric_put_count(values, "due", w->c.due);
         kap_metric_put_list(values, "clock", &w->c.list);
-    }
-    if (rc == KAP_OK && query->what.scope.kind == KAP_SCOPE_REGION)
         rc = put_members(&w->g, values);
-    return rc != KAP_OK ? rc : tell_pairs(w->g.at, query, w->only, &w->range, values);
+    }
+    return rc != KAP_OK || w->only == NULL ? rc : tell_pairs(&w->g, w->only, &w->places, values);
 }
 
 static int put_whole(whole_t *w, const kap_metric_query_t *query, kap_metric_values_t *values)
 {
-    bool region = query->what.scope.region.size > 0 && w->only != NULL && !values->row;
+    bool region = query->what.scope.region.size > 0 && w->places.count > 0 && !values->row;
 
     put_sums(&w->g, values);
     put_kinds(&w->g, values);
@@ -814,16 +870,20 @@ int kap_metric_meetings(const kap_metric_at_t *at, const kap_metric_query_t *que
 {
     kap_scope_kind_t kind = query->what.scope.kind;
     whole_t *w = kap_arena_calloc(at->arena, 1, sizeof *w);
+    const kap_succession_t *succession;
+    int rc = kap_own_succession(at, query, &succession);
 
     (void)sum;
-    if (w == NULL)
-        return KAP_E_NOMEM;
-    start(&w->g, at, query);
+    if (w == NULL || rc != KAP_OK)
+        return w == NULL ? KAP_E_NOMEM : rc;
+    start(&w->g, at, query, succession);
     w->targets = query->by != KAP_BY_MONTH &&
                  (kind == KAP_SCOPE_REGION || kind == KAP_SCOPE_AREA || kind == KAP_SCOPE_NATION);
-    w->t = (targets_t){.at = at, .query = query, .told = {.arena = at->arena}};
+    w->t = (targets_t){
+        .at = at, .query = query, .succession = succession, .told = {.arena = at->arena}};
     w->c = (wheel_t){.g = &w->g, .now = query->now};
-    int rc = kap_own_ranges(at, query, add_range, w);
+    w->places.arena = at->arena;
+    rc = kap_own_ranges(at, query, add_range, w);
     if (rc == KAP_OK)
         rc = put_whole(w, query, values);
     if (rc != KAP_OK)

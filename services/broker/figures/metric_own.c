@@ -11,60 +11,142 @@
 
 /* --- where and when --- */
 
+int kap_own_succession(const kap_metric_at_t *at, const kap_metric_query_t *query,
+                       const kap_succession_t **out)
+{
+    kap_succession_t *loaded;
+
+    *out = NULL;
+    if (!query->now_view)
+        return KAP_OK;
+    int rc = kap_succession_load(at->txn, at->arena, query->now, &loaded);
+    if (rc == KAP_OK)
+        *out = loaded;
+    return rc;
+}
+
+int kap_own_member(const kap_metric_at_t *at, const kap_succession_t *succession, uint32_t region,
+                   kap_span_t id, kap_span_t *today)
+{
+    uint32_t number;
+
+    *today = id;
+    if (succession == NULL)
+        return KAP_OK;
+    int rc = kap_rows_number(at->txn, id, &number);
+    if (rc != KAP_OK || number == 0)
+        return rc;
+    return kap_rows_text(at->txn, kap_succession_member(succession, region, number, NULL), today);
+}
+
+/* A walk over the regions of a scope. */
 typedef struct {
     const kap_metric_at_t *at;
     const kap_scope_t *scope;
+    const kap_succession_t *succession;
     kap_followed_range_t range;
     kap_own_range_fn fn;
     void *arg;
 } ranges_t;
 
-static bool is_of_organisation(const kap_scope_t *scope, const kap_member_t *member)
-{
-    return member->organisation.size > 0 && kap_span_eq(member->organisation, scope->organisation);
-}
-
-/* Each member of the organisation in the region. */
-static int organisation_ranges(ranges_t *r, const kap_region_t *region)
-{
-    const kap_directory_t *dir = r->at->dir;
-    int rc = KAP_OK;
-
-    for (uint32_t i = 0; rc == KAP_OK && i < kap_directory_member_count(dir); i++) {
-        const kap_member_t *member = kap_directory_member_at(dir, i);
-        if (!is_of_organisation(r->scope, member))
-            continue;
-        rc = kap_rows_number(r->at->txn, member->id, &r->range.member);
-        if (rc == KAP_OK && r->range.member != 0)
-            rc = r->fn(r->arg, region, &r->range);
-    }
-    return rc;
-}
-
-static int region_ranges(ranges_t *r, const kap_region_t *region)
-{
-    int rc = kap_rows_number(r->at->txn, region->id, &r->range.region);
-
-    if (rc != KAP_OK || r->range.region == 0)
-        return rc;
-    if (r->scope->kind == KAP_SCOPE_ORGANISATION)
-        return organisation_ranges(r, region);
-    if (r->scope->kind == KAP_SCOPE_MEMBER) {
-        if (r->scope->a == 0)
-            return KAP_OK; /* nobody ever heard of it */
-        r->range.member = r->scope->a;
-    }
-    return r->fn(r->arg, region, &r->range);
-}
-
-/* Is the region part of the scope? The nation is made of areas. */
-static bool is_in(const kap_scope_t *scope, const kap_region_t *region)
+/* Is the region part of the scope? The nation is made of areas, and of regions that are gone. */
+static bool is_in(const kap_scope_t *scope, const kap_own_region_t *region)
 {
     if (scope->region.size > 0)
         return kap_span_eq(scope->region, region->id);
     if (scope->kind == KAP_SCOPE_AREA)
-        return kap_span_eq(scope->area, region->area);
-    return scope->kind != KAP_SCOPE_NATION || region->area.size > 0;
+        return region->known != NULL && kap_span_eq(scope->area, region->known->area);
+    return scope->kind != KAP_SCOPE_NATION || region->known == NULL || region->known->area.size > 0;
+}
+
+/* A member's part; in the view `now` that of everybody in whose place it stands, too. */
+static int member_ranges(ranges_t *r, const kap_own_region_t *region, uint32_t member)
+{
+    const kap_succession_t *s = r->succession;
+    uint32_t count = 0, rows_of = r->range.region;
+    const uint32_t *followed = s == NULL ? NULL : kap_succession_members(s, &count);
+    bool itself = s == NULL || kap_succession_member(s, rows_of, member, NULL) == member;
+    int rc = KAP_OK;
+
+    r->range.member = member;
+    if (itself)
+        rc = r->fn(r->arg, region, &r->range);
+    for (uint32_t i = 0; rc == KAP_OK && i < count; i++) {
+        if (followed[i] == member || kap_succession_member(s, rows_of, followed[i], NULL) != member)
+            continue;
+        r->range.member = followed[i];
+        rc = r->fn(r->arg, region, &r->range);
+    }
+    return rc;
+}
+
+/* Each member of the organisation in the region. */
+static int organisation_ranges(ranges_t *r, const kap_own_region_t *region)
+{
+    const kap_directory_t *dir = r->at->dir;
+    uint32_t number;
+    int rc = KAP_OK;
+
+    for (uint32_t i = 0; rc == KAP_OK && i < kap_directory_member_count(dir); i++) {
+        const kap_member_t *member = kap_directory_member_at(dir, i);
+        if (member->organisation.size == 0 ||
+            !kap_span_eq(member->organisation, r->scope->organisation))
+            continue;
+        rc = kap_rows_number(r->at->txn, member->id, &number);
+        if (rc == KAP_OK && number != 0)
+            rc = member_ranges(r, region, number);
+    }
+    return rc;
+}
+
+static int region_ranges(ranges_t *r, const kap_own_region_t *region, uint32_t rows_of)
+{
+    r->range.region = rows_of;
+    r->range.member = 0;
+    if (!is_in(r->scope, region))
+        return KAP_OK;
+    if (r->scope->kind == KAP_SCOPE_ORGANISATION)
+        return organisation_ranges(r, region);
+    if (r->scope->kind == KAP_SCOPE_MEMBER)
+        return r->scope->a == 0 ? KAP_OK : member_ranges(r, region, r->scope->a);
+    return r->fn(r->arg, region, &r->range);
+}
+
+/* Regions of which something was said: of the view `now` as the regions that stand in their place.
+ */
+static int told_regions(ranges_t *r)
+{
+    const kap_metric_at_t *at = r->at;
+    uint32_t number = 0;
+    int rc = kap_followed_next_region(at->txn, &number);
+
+    while (rc == KAP_OK) {
+        kap_own_region_t region = {
+            .number = r->succession ? kap_succession_region(r->succession, number) : number};
+        rc = kap_rows_text(at->txn, region.number, &region.id);
+        region.known = rc == KAP_OK ? kap_directory_region(at->dir, region.id) : NULL;
+        if (rc == KAP_OK)
+            rc = region_ranges(r, &region, number);
+        if (rc == KAP_OK)
+            rc = kap_followed_next_region(at->txn, &number);
+    }
+    return rc == KAP_E_NOTFOUND ? KAP_OK : rc;
+}
+
+/* Regions of the directory of which nothing was said. */
+static int silent_regions(ranges_t *r)
+{
+    const kap_metric_at_t *at = r->at;
+    int rc = KAP_OK;
+
+    for (uint32_t i = 0; rc == KAP_OK && i < kap_directory_region_count(at->dir); i++) {
+        kap_own_region_t region = {.known = kap_directory_region_at(at->dir, i)};
+        region.id = region.known->id;
+        rc = kap_rows_number(at->txn, region.id, &region.number);
+        if (rc == KAP_OK && !kap_followed_has_region(at->txn, region.number, &rc) && rc == KAP_OK)
+            rc = region_ranges(r, &region, region.number);
+    }
+    return rc;
 }
 
 int kap_own_ranges(const kap_metric_at_t *at, const kap_metric_query_t *query, kap_own_range_fn fn,
@@ -76,47 +158,53 @@ int kap_own_ranges(const kap_metric_at_t *at, const kap_metric_query_t *query, k
                   .range = {.from_ms = window->from_ms, .to_ms = window->to_ms},
                   .fn = fn,
                   .arg = arg};
-    int rc = KAP_OK;
+    int rc = kap_own_succession(at, query, &r.succession);
 
-    for (uint32_t i = 0; rc == KAP_OK && !r.scope->utc && i < kap_directory_region_count(at->dir);
-         i++) {
-        const kap_region_t *region = kap_directory_region_at(at->dir, i);
-        if (is_in(r.scope, region))
-            rc = region_ranges(&r, region);
-    }
-    return rc;
+    if (rc != KAP_OK || r.scope->utc)
+        return rc;
+    rc = told_regions(&r);
+    return rc != KAP_OK ? rc : silent_regions(&r);
 }
 
-int kap_own_regions(const kap_metric_at_t *at, const kap_scope_t *scope, kap_sum_region_fn fn,
-                    void *arg)
-{
-    int rc = KAP_OK;
+typedef struct {
+    kap_sum_region_fn fn;
+    void *arg;
+    kap_tallies_t seen; /* by id */
+} regions_t;
 
-    for (uint32_t i = 0; rc == KAP_OK && !scope->utc && i < kap_directory_region_count(at->dir);
-         i++) {
-        const kap_region_t *region = kap_directory_region_at(at->dir, i);
-        uint32_t number = 0;
-        if (is_in(scope, region))
-            rc = kap_rows_number(at->txn, region->id, &number);
-        if (rc == KAP_OK && number != 0)
-            rc = fn(arg, number);
-    }
-    return rc;
+static int add_region(void *arg, const kap_own_region_t *region, const kap_followed_range_t *range)
+{
+    regions_t *r = arg;
+    size_t before = r->seen.count;
+
+    (void)range;
+    if (region->number == 0)
+        return KAP_OK;
+    if (kap_tally(&r->seen, region->id, kap_span("", 0), 0, 0, 0, 0) == NULL)
+        return KAP_E_NOMEM;
+    return r->seen.count == before ? KAP_OK : r->fn(r->arg, region->number);
+}
+
+int kap_own_regions(const kap_metric_at_t *at, const kap_metric_query_t *query,
+                    kap_sum_region_fn fn, void *arg)
+{
+    regions_t r = {.fn = fn, .arg = arg, .seen = {.arena = at->arena}};
+
+    return kap_own_ranges(at, query, add_region, &r);
 }
 
 typedef struct {
     const kap_metric_at_t *at;
-    kap_followed_range_t range;
     int32_t *first, *last;
 } months_t;
 
-static int add_months(void *arg, uint32_t region)
+static int add_months(void *arg, const kap_own_region_t *region, const kap_followed_range_t *range)
 {
-    months_t *m = arg;
+    const months_t *m = arg;
     int64_t first_ms, last_ms;
+    int rc = kap_followed_meeting_days(m->at->txn, range, &first_ms, &last_ms);
 
-    m->range.region = region;
-    int rc = kap_followed_meeting_days(m->at->txn, &m->range, &first_ms, &last_ms);
+    (void)region;
     if (rc != KAP_OK)
         return rc == KAP_E_NOTFOUND ? KAP_OK : rc;
     int32_t first = kap_cell_at(KAP_PERIOD_MONTH, KAP_ZONE_HELSINKI, first_ms);
@@ -129,15 +217,11 @@ static int add_months(void *arg, uint32_t region)
 int kap_own_months(const kap_metric_at_t *at, const kap_metric_query_t *query, int32_t *first,
                    int32_t *last)
 {
-    months_t m = {
-        .at = at,
-        .range = {.from_ms = query->what.window.from_ms, .to_ms = query->what.window.to_ms},
-        .first = first,
-        .last = last};
+    months_t m = {.at = at, .first = first, .last = last};
 
     *first = INT32_MAX;
     *last = INT32_MIN;
-    return kap_own_regions(at, &query->what.scope, add_months, &m);
+    return kap_own_ranges(at, query, add_months, &m);
 }
 
 void kap_own_years(const kap_metric_query_t *query, int *first, int *last)

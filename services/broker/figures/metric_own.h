@@ -9,21 +9,38 @@
 
 #include "followed.h"
 #include "metric_list.h"
+#include "succession.h"
 
 /* --- where and when --- */
 
-/* A region of the scope, with the window; member 0 unless the scope is one of members. */
-typedef int (*kap_own_range_fn)(void *arg, const kap_region_t *region,
+/* A region as the question's view has it. */
+typedef struct {
+    kap_span_t id;
+    uint32_t number;           /* 0: nobody ever heard of it */
+    const kap_region_t *known; /* NULL: no longer in the directory */
+} kap_own_region_t;
+
+/* Rows of a region of the scope in the window; of the view `now` also those of the regions that it
+ * followed, one by one. Member 0 unless the scope is one of members. */
+typedef int (*kap_own_range_fn)(void *arg, const kap_own_region_t *region,
                                 const kap_followed_range_t *range);
 
-/* Every region of the scope that the directory knows and of which something was ever said, in the
- * directory's order; of a member or organisation each member's part. Archives have none. */
+/* Every region of the scope: those of which something was ever said, then those of the directory of
+ * which nothing was; of a member or organisation each member's part. Archives have none. */
 int kap_own_ranges(const kap_metric_at_t *at, const kap_metric_query_t *query, kap_own_range_fn fn,
                    void *arg);
 
-/* Numbers of the regions in the scope, as above, each once. */
-int kap_own_regions(const kap_metric_at_t *at, const kap_scope_t *scope, kap_sum_region_fn fn,
-                    void *arg);
+/* Numbers of those regions, each once. */
+int kap_own_regions(const kap_metric_at_t *at, const kap_metric_query_t *query,
+                    kap_sum_region_fn fn, void *arg);
+
+/* Who follows whom, for the view `now`; NULL for `then`. */
+int kap_own_succession(const kap_metric_at_t *at, const kap_metric_query_t *query,
+                       const kap_succession_t **out);
+
+/* The member that stands in its place in a region: the id itself without a succession. */
+int kap_own_member(const kap_metric_at_t *at, const kap_succession_t *succession, uint32_t region,
+                   kap_span_t id, kap_span_t *today);
 
 /* The first and the last month in which the scope has a meeting of the window; first > last: none.
  * Months since the year 0, in Helsinki. */

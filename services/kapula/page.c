@@ -103,6 +103,12 @@ void kap_page_row(kap_page_t *page, const kap_page_cell_t cells[])
         kap_page_cell(page, &cells[i]);
 }
 
+void kap_page_group(kap_page_t *page, const char *text)
+{
+    kap_page_cell_t cells[KAP_PAGE_COLUMNS] = {{.label = text, .share = -1}};
+    kap_page_row(page, cells);
+}
+
 void kap_page_remark(kap_page_t *page, const char *text)
 {
     kap_page_cell_t cells[KAP_PAGE_COLUMNS] = {{.detail = text, .share = -1}};

@@ -68,6 +68,9 @@ void kap_page_item(kap_page_t *page, const char *text, kap_page_tone_t tone);
 void kap_page_table(kap_page_t *page, int columns, const char *const titles[], uint32_t right);
 void kap_page_row(kap_page_t *page, const kap_page_cell_t cells[]);
 
+/* A heading across the table for the rows that follow; as text each group is a table of its own. */
+void kap_page_group(kap_page_t *page, const char *text);
+
 /* A remark on the last row, across the table; as text it stands below the table. */
 void kap_page_remark(kap_page_t *page, const char *text);
 

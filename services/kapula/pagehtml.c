@@ -100,9 +100,11 @@ static void put_table(const kap_page_block_t *block, FILE *out)
     }
     fputs("</tr></thead>\n<tbody>\n", out);
     for (int at = 0; at + block->columns <= block->used; at += block->columns) {
-        if (block->cells[at].detail) {
-            fprintf(out, "<tr class=\"remark\"><td colspan=\"%d\">", block->columns);
-            escaped(out, block->cells[at].detail);
+        const char *remark = block->cells[at].detail, *group = block->cells[at].label;
+        if (remark || group) {
+            fprintf(out, "<tr class=\"%s\"><td colspan=\"%d\">", remark ? "remark" : "group",
+                    block->columns);
+            escaped(out, remark ? remark : group);
             fputs("</td></tr>\n", out);
             continue;
         }

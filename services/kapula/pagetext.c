@@ -77,26 +77,43 @@ static void put_tiles(const kap_page_block_t *block, FILE *out, int width)
     }
 }
 
-static void put_table(const kap_page_block_t *block, FILE *out, int width)
+static void print_table(kap_table_t **table, FILE *out, int width)
+{
+    if (*table && kap_table_rows(*table) > 0)
+        kap_table_print(*table, out, width);
+    kap_table_destroy(table);
+}
+
+/* The rows from `at` on, until a group begins; where that is. */
+static int put_rows(const kap_page_block_t *block, int at, FILE *out, int width)
 {
     kap_table_column_t heads[KAP_PAGE_COLUMNS + 1] = {{0}};
     const char *cells[KAP_PAGE_COLUMNS];
+    int first = at;
     for (int i = 0; i < block->columns; i++)
         heads[i] = (kap_table_column_t){
             block->titles[i], block->right & (1U << i) ? KAP_TABLE_RIGHT : KAP_TABLE_LEFT, 0};
     kap_table_t *table = kap_table_new(heads);
-    for (int at = 0; table && at + block->columns <= block->used; at += block->columns) {
+    for (; at + block->columns <= block->used && !block->cells[at].label; at += block->columns) {
         for (int i = 0; i < block->columns; i++)
             cells[i] = block->cells[at + i].text;
-        if (!block->cells[at].detail)
+        if (table && !block->cells[at].detail)
             kap_table_row(table, cells);
     }
-    if (table)
-        kap_table_print(table, out, width);
-    kap_table_destroy(&table);
-    for (int at = 0; at < block->used; at += block->columns)
-        if (block->cells[at].detail)
-            wrapped(out, "  ", block->cells[at].detail, width);
+    print_table(&table, out, width);
+    for (; first < at; first += block->columns)
+        if (block->cells[first].detail)
+            wrapped(out, "  ", block->cells[first].detail, width);
+    return at;
+}
+
+static void put_table(const kap_page_block_t *block, FILE *out, int width)
+{
+    int at = put_rows(block, 0, out, width);
+    while (at + block->columns <= block->used) {
+        fprintf(out, "%s%s\n\n", at ? "\n" : "", block->cells[at].label);
+        at = put_rows(block, at + block->columns, out, width);
+    }
 }
 
 /* Columns are numbered like the rows, so that any names fit. */

@@ -61,13 +61,8 @@ static const char *service_of(kap_report_t *report, const kap_mp_t *row)
 static void put_edge(kap_report_t *report, const kap_mp_t *matters, const kap_mp_t *of,
                      const kap_mp_t *orphans)
 {
-    const char *const titles[] = {
-        kap_report_say(report, KAP_SAY_MATTER, NULL), kap_report_say(report, KAP_SAY_SINCE, NULL),
-        kap_report_say(report, KAP_SAY_SERVICE, NULL), kap_report_say(report, KAP_SAY_STATE, NULL),
-        kap_report_say(report, KAP_SAY_WHAT, NULL)};
-    kap_page_say(&report->page, KAP_PAGE_HEADING,
-                 kap_report_edge(report, kap_mp_get_str(of, "from"), kap_mp_get_str(of, "to")));
-    kap_page_table(&report->page, 5, titles, 0);
+    kap_page_group(&report->page,
+                   kap_report_edge(report, kap_mp_get_str(of, "from"), kap_mp_get_str(of, "to")));
     for (uint32_t i = 0; i < matters->count; i++) {
         const kap_mp_t *row = kap_mp_item(matters, i);
         kap_span_t id = kap_mp_get_str(row, "referral"), short_id = kap_shown_id(id);
@@ -136,6 +131,12 @@ void kap_report_activation(kap_report_t *report)
         kap_report_value(kap_report_ask(report, "orphans", NULL, KAP_REPORT_NOW), "orphans");
     kap_page_say(&report->page, KAP_PAGE_SECTION,
                  kap_report_say(report, KAP_SAY_OPEN_MATTERS, NULL));
+    const char *const titles[] = {
+        kap_report_say(report, KAP_SAY_MATTER, NULL), kap_report_say(report, KAP_SAY_SINCE, NULL),
+        kap_report_say(report, KAP_SAY_SERVICE, NULL), kap_report_say(report, KAP_SAY_STATE, NULL),
+        kap_report_say(report, KAP_SAY_NEXT_STEP, NULL)};
+    if (matters && matters->count > 0)
+        kap_page_table(&report->page, 5, titles, 0);
     for (const kap_mp_t *edge = NULL; (edge = next_edge(report, matters, edge));)
         put_edge(report, matters, edge, orphans);
     if (!matters || matters->count == 0)

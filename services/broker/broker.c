@@ -17,6 +17,7 @@
 #include "mp.h"
 #include "query.h"
 #include "reader.h"
+#include "sweep.h"
 
 enum { TICK_MS = 1000, REHEARSAL_LOOK_MS = 5, DRAIN_LOOK_MS = 5 };
 
@@ -28,6 +29,7 @@ struct kap_broker {
     const kap_clock_t *clock;
     kap_zap_t *zap;
     kap_live_t *live;
+    kap_sweep_t *sweep;
     pthread_mutex_t gate; /* between the reader's slices and a growing store */
     kap_ledger_t *ledger;
     kap_reader_t *reader;
@@ -154,6 +156,18 @@ static uint32_t health_of_ledger(const kap_broker_t *broker, kap_buf_t *pairs)
     return n;
 }
 
+/* Damage of the store as the last whole pass saw it. */
+static uint32_t health_of_store(const kap_broker_t *broker, kap_buf_t *pairs)
+{
+    kap_sweep_state_t s;
+    kap_sweep_state(broker->sweep, &s);
+    uint32_t n = put_uint(pairs, "scrub_passes", s.passes);
+    n += put_uint(pairs, "scrubbed_at", (uint64_t)s.passed_at);
+    n += put_uint(pairs, "scrubbed_to", s.position);
+    n += put_uint(pairs, "store_damages", s.damages);
+    return n;
+}
+
 static uint32_t health_of_door(const kap_broker_t *broker, kap_buf_t *pairs)
 {
     kap_door_counts_t c;
@@ -197,7 +211,7 @@ static uint32_t health(void *arg, kap_buf_t *pairs)
     const kap_broker_t *broker = arg;
     kap_directory_t *dir = kap_live_now(broker->live);
     uint32_t n = health_of_ledger(broker, pairs) + health_of_door(broker, pairs) +
-                 health_of_fetches(broker, pairs);
+                 health_of_fetches(broker, pairs) + health_of_store(broker, pairs);
     n += put_uint(pairs, "members", kap_directory_member_count(dir));
     n += put_uint(pairs, "regions", kap_directory_region_count(dir));
     if (broker->zap) {
@@ -444,6 +458,9 @@ int kap_broker_open(kap_loop_t *loop, const kap_conf_t *conf, kap_broker_t **out
         rc = kap_reader_start(loop, kap_ledger_store(broker->ledger), &broker->gate,
                               &broker->reader);
     if (rc == KAP_OK)
+        rc = kap_sweep_start(loop, broker->reader, broker->clock, kap_conf_int(conf, "scrub"),
+                             &broker->sweep);
+    if (rc == KAP_OK)
         rc = open_door(broker);
     if (rc == KAP_OK)
         rc = open_requests(broker);
@@ -467,6 +484,7 @@ int kap_broker_close(kap_broker_t **handle)
     if (broker->tick)
         kap_timer_stop(&broker->tick);
     kap_reader_stop(&broker->reader);
+    kap_sweep_stop(&broker->sweep);
     kap_ledger_close(&broker->ledger); /* judges, commits and answers what waits */
     kap_queries_destroy(&broker->queries);
     kap_fetcher_destroy(&broker->fetcher);

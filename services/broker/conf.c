@@ -64,6 +64,13 @@ const kap_conf_key_t kap_broker_keys[] = {
      .min = 65536,
      .max = INT64_C(1) << 30,
      .help = "Memory for the newest events; older ones are read from the store."},
+    {.key = "scrub",
+     .type = KAP_CONF_DURATION_MS,
+     .def = "1s",
+     .min = 1,
+     .max = 3600000,
+     .help = "Pause between slices of 500 records in the search for damage that never ends; health "
+             "shows the last whole pass."},
     {.key = "budget.unjudged",
      .type = KAP_CONF_BYTES,
      .def = "4MiB",

@@ -8,6 +8,7 @@
 #ifndef KAP_SCRUB_H
 #define KAP_SCRUB_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "store.h"
@@ -24,8 +25,9 @@ typedef struct {
     uint64_t log_from; /* first damaged position of the log or its chain, 0: the log is whole */
 } kap_scrub_report_t;
 
-/* A pass that has not begun; on_damage may be NULL. KAP_E_NOMEM. */
-int kap_scrub_new(kap_scrub_fn *on_damage, void *arg, kap_scrub_t **out);
+/* A pass that has not begun; on_damage may be NULL. names: a last slice, as long as it takes, looks
+ * for rows that are hidden (sound.h). KAP_E_NOMEM. */
+int kap_scrub_new(bool names, kap_scrub_fn *on_damage, void *arg, kap_scrub_t **out);
 void kap_scrub_destroy(kap_scrub_t **scrub);
 
 /* One slice of at most `most` events or records. KAP_E_AGAIN: call again, in a new snapshot;
@@ -33,10 +35,10 @@ void kap_scrub_destroy(kap_scrub_t **scrub);
  * nothing can be read at present. */
 int kap_scrub_step(kap_scrub_t *scrub, kap_txn_t *txn, uint32_t most);
 
-/* Of the pass that is over (until the next step). */
+/* Of the pass that is over. */
 void kap_scrub_report(const kap_scrub_t *scrub, kap_scrub_report_t *report);
 
-/* A whole pass over a store. KAP_OK also when there is damage: see the report. */
+/* A whole pass over a store, names too. KAP_OK also when there is damage: see the report. */
 int kap_scrub_all(kap_store_t *store, kap_scrub_fn *on_damage, void *arg,
                   kap_scrub_report_t *report);
 

@@ -8,7 +8,7 @@ import unittest
 import rig
 from test_crash import record_broker, record_node
 
-FLIPS = 1000 if rig.FULL else 300
+FLIPS = 10000 if rig.FULL else 1000
 
 
 class Rot(unittest.TestCase):

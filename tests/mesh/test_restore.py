@@ -9,7 +9,7 @@ import unittest
 
 from kapula_client import new_producer
 from lone import Broker, created
-from mesh import BIN, Mesh
+from mesh import BIN, Mesh, wait_for
 
 
 def command(broker, *words):
@@ -116,6 +116,20 @@ class ScrubTest(Lone):
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertIn(f"whole: every record, leaf and the chain up to position {position}",
                       done.stdout)
+
+    def test_the_running_broker_looks_by_itself(self):
+        self.publish(1)
+        self.stop()
+        with open(self.broker.path("broker.conf"), "a", encoding="utf-8") as file:
+            file.write('scrub = "1ms";\n')
+        self.broker.start()
+        position = self.publish(120)
+        operator = self.broker.client("operator")
+        try:
+            wait_for("a whole pass", lambda: operator.query("health")["scrubbed_to"] == position)
+            self.assertEqual(operator.query("health")["store_damages"], 0)
+        finally:
+            operator.close()
 
     def test_a_damaged_log_is_named_with_its_position(self):
         self.publish(120)

@@ -184,7 +184,7 @@ class Author:
         if rng.random() < 0.2:
             data["return_expected"] = True
         if rng.random() < 0.1:
-            data["meeting"] = rng.choice(self.meetings or ["m0"])
+            data["meeting"] = rng.choice([m["id"] for m in self.meetings] or ["m0"])
         if parent is not None:
             data["parent"] = parent["id"]
         self.referrals.append(referral)
@@ -466,6 +466,78 @@ class Author:
         events.append(self.of_archive("accepted", later, {"referral": fresh}))
         return later
 
+    # meetings
+
+    def act_forum(self):
+        who, region = self.coordinator()
+        forum = {"id": self.number("forum"), "region": region, "by": who}
+        self.forums.append(forum)
+        members = self.members_of(region)
+        self.say(who, self.event(who, "forum.set", {
+            "forum": forum["id"], "region": region,
+            "forum_kind": self.rng.choice(["working_group", "joint_visit", "seminar"]),
+            "members": self.rng.sample(members, self.rng.randint(0, len(members)))}))
+
+    def act_meeting(self):
+        """Planned, or held without a plan."""
+        forum = self.rng.choice(self.forums) if self.forums and self.rng.random() < 0.6 else None
+        who, region = (forum["by"], forum["region"]) if forum else self.coordinator()
+        meeting = {"id": self.number("m"), "region": region, "by": who}
+        data = {"meeting": meeting["id"], "region": region}
+        if forum:
+            data["forum"] = forum["id"]
+        elif self.rng.random() < 0.7:
+            data["forum_kind"] = self.rng.choice(["joint_visit", "seminar", "plot"])
+        self.meetings.append(meeting)
+        if self.rng.random() < 0.25:
+            self.hold_meeting(meeting, data)
+            return
+        data["starts_at"] = self.now + self.rng.randint(-10, 20) * DAY
+        if self.rng.random() < 0.5:
+            data["members"] = self.rng.sample(self.members_of(region), 2)
+        if self.rng.random() < 0.2:
+            data["occurrence"] = day_text(self.now + self.rng.randint(-12, 12) * DAY)
+        self.say(who, self.event(who, "meeting.planned", data))
+
+    def hold_meeting(self, meeting, data):
+        members = self.members_of(meeting["region"])
+        data["attendance"] = [self.rng.choice([member, {"member": member, "present": "absent"},
+                                               {"member": member, "present": "remote"}])
+                              for member in self.rng.sample(members, self.rng.randrange(len(members)))]
+        if self.rng.random() < 0.5:
+            data["starts_at"] = self.now - self.rng.randrange(9 * DAY)
+        self.say(meeting["by"], self.event(meeting["by"], "meeting.held", data))
+
+    def act_meeting_goes_on(self):
+        if not self.meetings:
+            return
+        meeting = self.rng.choice(self.meetings[-6:])
+        what = self.rng.choice(["held", "held", "moved", "cancelled", "attended", "attended"])
+        data = {"meeting": meeting["id"]}
+        if what == "held":
+            self.hold_meeting(meeting, data)
+        elif what == "attended":
+            who = self.rng.choice(self.members_of(meeting["region"]))
+            data |= {"member": who, "present": self.rng.choice(["present", "absent", "remote"])}
+            self.say(who, self.event(who, "meeting.attended", data))
+        else:
+            if what == "moved":
+                data["starts_at"] = self.now + self.rng.randint(-5, 20) * DAY
+            self.say(meeting["by"], self.event(meeting["by"], "meeting." + what, data))
+
+    def act_action(self):
+        if not self.meetings:
+            return
+        meeting = self.rng.choice(self.meetings[-6:])
+        if self.actions and self.rng.random() < 0.4:
+            action, by = self.rng.choice(self.actions)
+            self.say(by, self.event(by, "action.done", {"action": action}))
+            return
+        action = self.number("action")
+        self.actions.append((action, meeting["by"]))
+        self.say(meeting["by"], self.event(meeting["by"], "action.agreed", {
+            "action": action, "meeting": meeting["id"], "what": "something"}))
+
     def act_succession(self):
         """Somebody takes over: members that merge or split, a region, an area."""
         kind, data = self.rng.choice([
@@ -483,7 +555,8 @@ class Author:
                ("decline", 5), ("redirect", 12), ("continue", 6), ("withdraw", 4), ("hold", 4),
                ("resume", 4), ("void", 4), ("answer_received", 8), ("consent", 1),
                ("feedback", 3), ("note", 2), ("guided", 4), ("wrong", 3), ("tally", 3),
-               ("target", 1), ("agreement", 2), ("directory", 1), ("archive", 1), ("succession", 0.6)]
+               ("target", 1), ("agreement", 2), ("directory", 1), ("archive", 1), ("succession", 0.6),
+               ("forum", 1), ("meeting", 3), ("meeting_goes_on", 5), ("action", 2)]
 
     def write(self):
         names, weights = zip(*self.ACTIONS)

@@ -496,6 +496,72 @@ class Case:
         return [r for r in self.by_id.values() if r.is_transfer()]
 
 
+# --- meetings ---
+
+class Meeting:
+    """One meeting, as its accepted events made it. Attendance is stated by the minutes, confirmed
+    or denied by the member itself."""
+
+    def __init__(self, event, log):
+        data = event["data"]
+        self.id, self.region = data["meeting"], data["region"]
+        self.forum, self.kind = data.get("forum"), data.get("forum_kind")
+        self.planned = self.first_planned = self.held = self.occurrence = None
+        self.cancelled, self.moves = False, 0
+        self.invited, self.stated, self.confirmed, self.denied = set(), set(), set(), set()
+        self.log = log
+
+    def apply(self, event):
+        data, time = event["data"], min(event["time"], event["at"])
+        name = event["type"].split(".")[2]
+        if name == "planned":
+            self.planned = self.first_planned = data["starts_at"]
+            self.invited |= set(data.get("members", ()))
+        elif name == "moved":
+            self.planned, self.moves = data["starts_at"], self.moves + 1
+        elif name == "cancelled":
+            self.cancelled = True
+        elif name == "held":
+            self.hold(data, time, event["at"])
+        elif name == "attended":
+            of, other = (self.denied, self.confirmed) if data["present"] == "absent" else \
+                (self.confirmed, self.denied)
+            of.add(data["member"])
+            other.discard(data["member"])
+        self.occurrence = data.get("occurrence", self.occurrence)
+
+    def hold(self, data, time, commit):
+        """When the minutes say, else as planned, if that is not still to come."""
+        planned = self.planned is not None and self.planned <= commit
+        self.held = data.get("starts_at", self.planned if planned else time)
+        for row in data.get("attendance", ()):
+            row = row if isinstance(row, dict) else {"member": row}
+            if row.get("present", "present") != "absent":
+                self.stated.add(row["member"])
+        self.invited |= set(self.log.forums.get(self.forum, {}).get("members", ()))
+
+    def at(self):
+        """The day it counts on: when it was held, else as its plan stands."""
+        return self.planned if self.held is None else self.held
+
+    def there(self):
+        return (self.stated | self.confirmed) - self.denied
+
+    def is_open(self):
+        return self.held is None and not self.cancelled
+
+    def forum_kind(self):
+        return self.kind or self.log.forums.get(self.forum, {}).get("forum_kind")
+
+    def adheres(self):
+        """Held within seven days of the occurrence it names, else of the plan as first made."""
+        if self.held is None or self.occurrence is None and self.first_planned is None:
+            return False
+        plan = ordinal_of(self.occurrence) if self.occurrence else \
+            day_of(HELSINKI, self.first_planned)
+        return abs(day_of(HELSINKI, self.held) - plan) <= 7
+
+
 # --- the directory ---
 
 class Directory:
@@ -553,6 +619,7 @@ class Log:
         self.tallies, self.targets, self.agreements = {}, {}, {}
         self.archives = {}   # source -> name
         self.refused = []    # (member, time)
+        self.forums, self.meetings, self.actions = {}, {}, {}
         self.others = []     # accepted events of meetings and the follow-up model
         self.spoken = {}     # member -> when it published something
         self.wrong = []      # what the log itself contradicts
@@ -588,6 +655,8 @@ class Log:
             self.targets[tuple(event["data"].get(f) for f in TARGET_KEY)] = event["data"]
         elif event["type"] == "kapula.agreement.set.v1":
             self.agreements[tuple(event["data"].get(f) for f in AGREEMENT_KEY)] = event["data"]
+        elif family in ("forum", "meeting", "action"):
+            self.enter_meeting(event, family, name)
         else:
             self.others.append(event)
 
@@ -612,6 +681,18 @@ class Log:
             (data["period"] + "-01")[:10]
         self.tallies[key] = {**data, "at": day_start(HELSINKI, ordinal_of(period)),
                              "directory": self.directory, "seq": event["seq"]}
+
+    def enter_meeting(self, event, family, name):
+        data = event["data"]
+        if family == "forum":
+            self.forums[data["forum"]] = data
+        elif family == "action":
+            row = self.actions.setdefault(data["action"], {"done": False, **data})
+            row["done"] |= name == "done"
+        else:
+            if data["meeting"] not in self.meetings:
+                self.meetings[data["meeting"]] = Meeting(event, self)
+            self.meetings[data["meeting"]].apply(event)
 
     def is_recipient(self, event, referral):
         """Is it the recipient who says it, or one who speaks for everybody there?"""
@@ -1369,6 +1450,40 @@ def silent_edges(q):
                         for member in sorted(q.silent_members(), key=str.encode)]}
 
 
+def meetings(q):
+    """Those of a region, of one member those that it was invited to or at."""
+    asked, log, only = q.asked, q.figures.log, q.asked.get("member")
+    rows = [m for m in log.meetings.values() if m.region == asked["region"]
+            and q.is_in_window(m.at()) and
+            (only is None or only in m.invited | m.stated | m.confirmed | m.denied)]
+    held = [m for m in rows if m.held is not None]
+    over = [m for m in rows if m.first_planned is not None and
+            (not m.is_open() or m.planned < q.figures.log.time)]
+    visits = {m.id for m in held if m.forum_kind() == "joint_visit"}
+
+    def count(of):
+        return sum(len({only} & set(of(m)) if only else set(of(m))) for m in held)
+    arisen = [r for case in log.cases.values() for r in case.unvoided() if r.meeting and not r.archive
+              and r.region == asked["region"] and r.meeting in {m.id for m in held}]
+    actions = [a for a in log.actions.values() if a["meeting"] in {m.id for m in held}]
+    visited = [a for a in actions if a["meeting"] in visits]
+    return {"planned": sum(m.first_planned is not None for m in rows),
+            "open": sum(m.is_open() for m in rows), "held": len(held),
+            "unplanned": sum(m.first_planned is None for m in rows),
+            "cancelled": sum(m.cancelled for m in rows), "moved": sum(m.moves > 0 for m in rows),
+            "guests": count(lambda m: m.there() - m.invited),
+            "adherence": {"num": sum(m.adheres() for m in over), "den": len(over)},
+            "participation": {"num": count(lambda m: m.there() & m.invited),
+                              "den": count(lambda m: m.invited)},
+            "confirmed": count(lambda m: m.confirmed), "denied": count(lambda m: m.denied),
+            "referrals": len(arisen), "leads": sum(r.kind == "lead" for r in arisen),
+            "actions": {"num": sum(a["done"] for a in actions), "den": len(actions)},
+            "joint_visits": len(visits),
+            "visit_referrals": sum(r.meeting in visits for r in arisen),
+            "visit_actions": {"num": sum(a["done"] for a in visited), "den": len(visited)},
+            "seminars": sum(m.forum_kind() == "seminar" for m in held)}
+
+
 def targets(q):
     return {"answered": q.rate("target_met", "target_met", "target_missed"),
             "contacted": q.rate("contact_met", "contact_met", "contact_missed"),
@@ -1406,7 +1521,7 @@ METRICS = {"matrix": matrix, "acceptance": acceptance, "time-to-accept": time_to
            "chain-length": chain_length, "targets": targets, "data-quality": data_quality,
            "reciprocity": reciprocity, "concentration": concentration,
            "working-together": working_together, "orphans": orphans,
-           "silent-edges": silent_edges}
+           "silent-edges": silent_edges, "meetings": meetings}
 
 
 class Figures:
@@ -1455,7 +1570,9 @@ class Figures:
 
     def meetings_of(self, q, x, y):
         """Meetings held with both of those held with x."""
-        return {"num": 0, "den": 0}
+        held = [m.there() for m in self.log.meetings.values() if m.region == q.asked["region"]
+                and m.held is not None and q.is_in_window(m.at()) and x in m.there()]
+        return {"num": sum(y in there for there in held), "den": len(held)}
 
     def refused(self, q):
         """Refused events of a member, of the members that act in a region, of all."""
@@ -1489,6 +1606,9 @@ class Figures:
         if q.metric == "orphans":
             n = sum(values["what"].values())
             return {"n": n, "decided": 0, "pending": n, "values": values}
+        if q.metric == "meetings":
+            n, pending = values["planned"] + values["unplanned"], values["open"]
+            return {"n": n, "decided": n - pending, "pending": pending, "values": values}
         if q.side == "cases":
             n, decided = q.sum_cases("cases"), q.sum_cases("cases_closed")
         elif q.kind == "stock":
@@ -1534,6 +1654,8 @@ class Figures:
 
     def keys(self, asked):
         """Keys of the rows in which there may be something to tell."""
+        if asked["metric"] == "meetings":
+            return []
         q, by, found = Question(asked, self), asked["by"], {}
         placed = "region" in asked
         for fact in self.facts:

@@ -12,7 +12,7 @@ import oracle
 HISTORIES = int(os.environ.get("KAPULA_ORACLE_HISTORIES") or
                 (10_000 if os.environ.get("KAPULA_FULL") == "yes" else 200))
 FIRST = int(os.environ.get("KAPULA_SEED") or 1)
-SEEDED = os.environ.get("KAPULA_SEEDED_PLAYER", f"{duel.ROOT}/build/seeded/tests/oracle_player")
+SEEDED = f"{duel.ROOT}/build/seeded/tests/oracle_player"
 WRONG = (RuntimeError, KeyError, TypeError, ValueError, AttributeError)
 
 
@@ -119,13 +119,13 @@ class Seeded(unittest.TestCase):
         return False
 
     def setUp(self):
-        self.before = os.environ.get("KAPULA_ORACLE_PLAYER")
+        names = ("KAPULA_ORACLE_PLAYER", "KAPULA_SANITIZED_PLAYER")
+        self.before = {name: os.environ.pop(name, None) for name in names}
         os.environ["KAPULA_ORACLE_PLAYER"] = SEEDED
 
     def tearDown(self):
         del os.environ["KAPULA_ORACLE_PLAYER"]
-        if self.before is not None:
-            os.environ["KAPULA_ORACLE_PLAYER"] = self.before
+        os.environ.update({name: value for name, value in self.before.items() if value is not None})
 
     def test_every_seeded_bug_is_found(self):
         self.assertEqual([bug for bug in self.BUGS if not self.finds(bug)], [])

@@ -211,6 +211,25 @@ static int64_t day_ms(const kap_mp_t *window, const char *key, int64_t otherwise
                                                                        : otherwise;
 }
 
+/* Of a wider scope: every region of the area (none: of the mesh) whose stream this key may read. */
+static int read_regions(again_t *again, kap_why_t *why, kap_span_t area)
+{
+    const kap_directory_t *dir = kap_cli_directory(again->asking->cli);
+    int code = dir ? 0
+                   : kap_cli_fail(KAP_EXIT_REFUSED,
+                                  "why: the configuration names no directory, so the regions are "
+                                  "not known here");
+    for (uint32_t i = 0; dir && i < kap_directory_region_count(dir); i++) {
+        const kap_region_t *region = kap_directory_region_at(dir, i);
+        if (!kap_span_empty(area) && !kap_span_eq(area, region->area))
+            continue;
+        why->region = kap_arena_str(again->asking->arena, region->id);
+        int one = kap_why_read(again->asking->cli, why, &again->reasons);
+        code = code ? code : one;
+    }
+    return code;
+}
+
 /* What happened since, where this key may read the stream. */
 static int read_reasons(again_t *again)
 {
@@ -220,11 +239,7 @@ static int read_reasons(again_t *again)
     const kap_mp_t *window = report ? report : kap_mp_get(answer, "window");
     kap_span_t region = kap_mp_get_str(report ? report : scope, "region");
     kap_span_t metric = kap_mp_get_str(answer, "metric");
-    if (kap_span_empty(region))
-        return kap_cli_fail(0,
-                            "why: asked by region only; freeze the regions one by one to see it");
-    kap_why_t why = {.region = kap_arena_str(again->asking->arena, region),
-                     .from_ms = day_ms(window, "from", INT64_MIN),
+    kap_why_t why = {.from_ms = day_ms(window, "from", INT64_MIN),
                      .to_ms = day_ms(window, "to", INT64_MAX),
                      .after_seq = kap_mp_get_int(again->file, "as_of_seq", 0),
                      .meetings = report || kap_span_eq_str(metric, "meetings") ||
@@ -234,6 +249,9 @@ static int read_reasons(again_t *again)
         why.to = kap_mp_get_str(scope, "to");
         why.member = kap_mp_get_str(scope, "member");
     }
+    if (kap_span_empty(region))
+        return read_regions(again, &why, kap_mp_get_str(scope, "area"));
+    why.region = kap_arena_str(again->asking->arena, region);
     return kap_why_read(again->asking->cli, &why, &again->reasons);
 }
 

@@ -414,7 +414,9 @@ static void cell_text(view_t *view, const column_t *column, const kap_mp_t *row,
     bool too_small = value && value->kind == KAP_MP_NIL && kap_mp_get(view->answer, "hidden_below");
     if (column->of_key)
         key_text(view, column, row, value, out);
-    else if (kap_mp_get_bool(row, "hidden", false) || (too_small && kap_span_empty(column->part)))
+    else if (kap_mp_get_bool(row, "hidden", false))
+        snprintf(out, KAP_SHOWN_BYTES, "%s*", view->hidden);
+    else if (too_small && kap_span_empty(column->part))
         snprintf(out, KAP_SHOWN_BYTES, "%s", view->hidden);
     else
         kap_measure_text(view->cli, key, value, view->elapsed, out);
@@ -563,7 +565,8 @@ static void print_notes(view_t *view)
         if (kap_mp_item(notes, i)->kind == KAP_MP_STR)
             kap_shown_line(0, 0, kap_span_str(""), kap_mp_item(notes, i)->s);
     if (kap_mp_get_int(view->answer, "hidden", 0) > 0) {
-        kap_buf_printf(&line, "%s", kap_shown_word(view->cli, KAP_WORD_HIDDEN_WHY));
+        kap_buf_printf(&line, "* %s %s", view->hidden,
+                       kap_shown_word(view->cli, KAP_WORD_HIDDEN_WHY));
         kap_shown_line(0, 0, kap_span_str(""), kap_buf_span(&line));
     }
     kap_buf_fini(&line);

@@ -106,6 +106,16 @@ class Metrics(unittest.TestCase):
         self.mesh.until_state("finnvera", self.referrals[1], "delivered")
         self.mesh.kapula("finnvera", "answer", self.referrals[1], "decline", "--reason", "no_capacity")
 
+    def test_a_wider_scope_is_asked_again_too(self):
+        self.mesh.kapula("coordinator", "metrics", "matrix", "--member", "municipality", "--freeze", "ours")
+        added = self.refer()
+        self.mesh.until_state("finnvera", added, "delivered")
+        again = self.mesh.json("coordinator", "frozen", "again", "ours")
+        self.assertIn("transfers", [row["what"] for row in again["differences"]])
+        created = [row for row in again["why"] if row["event"] == "kapula.referral.created.v1"]
+        self.assertEqual([added in row["subjects"] for row in created], [True])
+        self.mesh.kapula("finnvera", "answer", added, "decline", "--reason", "no_capacity")
+
     def test_the_report_is_one_page_in_three_languages(self):
         month = ["--from", "2026-01-01", "--to", "2099-01-01"]
         for lang, word in (("fi", "Siirrot toimijalta toiselle"), ("sv", "Vad blev sämre"),

@@ -52,8 +52,8 @@
     KAP_TABLE(OPEN, "open", "as cohort", "referrals that somebody has to do something about")      \
     KAP_TABLE(CELLS, "cells", "level, scope, breakdown, period", "sums of what rows count")        \
     KAP_TABLE(SKETCHES, "sketches", "as cells", "durations, in log buckets")                       \
-    KAP_TABLE(FOLLOWED, "followed", "region, kind, time, position",                                \
-              "events of the follow-up model")                                                     \
+    KAP_TABLE(FOLLOWED, "followed", "region, kind, as the kind says",                              \
+              "meetings, reports and sums of them")                                                \
     KAP_TABLE(SUCCESSIONS, "successions", "kind, id", "who follows it, from when and where")
 
 enum {

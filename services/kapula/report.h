@@ -39,6 +39,7 @@ typedef struct {
     const char *members; /* of an activation meeting: ids with commas; else NULL */
     int64_t now;         /* of the mesh */
     int k;               /* numbers below it are hidden in the public edition */
+    bool of_work; /* what is said now counts plans and meetings, not customers: all of it is told */
     const char *refused; /* the first question that this key may not put: the sentence */
     kap_page_t page;
 } kap_report_t;

@@ -167,8 +167,10 @@ void kap_report_plans(kap_report_t *report)
                                        {NULL}};
     const kap_mp_t *answer = kap_report_ask(report, "follow-up", NULL, KAP_REPORT_PERIOD);
     kap_page_say(&report->page, KAP_PAGE_SECTION, kap_report_say(report, KAP_SAY_PLANS, NULL));
+    report->of_work = true;
     if (!put_table(report, NULL, kap_report_value(answer, "plans"), columns))
         say_nothing(report);
+    report->of_work = false;
 }
 
 /* --- meetings, visits, actions --- */
@@ -176,6 +178,15 @@ void kap_report_plans(kap_report_t *report)
 static const char *count_text(kap_report_t *report, const kap_mp_t *values, const char *key)
 {
     return kap_report_number(report, values, key);
+}
+
+/* Of referrals, even of those that arose in a meeting, few are hidden. */
+static const char *referrals_text(kap_report_t *report, const kap_mp_t *values, const char *key)
+{
+    report->of_work = false;
+    const char *text = kap_report_number(report, values, key);
+    report->of_work = true;
+    return text;
 }
 
 static void tile_rate(kap_report_t *report, kap_say_t label, const kap_mp_t *rate)
@@ -198,16 +209,17 @@ static void put_meeting_tiles(kap_report_t *report, const kap_mp_t *values)
                   KAP_PAGE_PLAIN);
     tile_rate(report, KAP_SAY_ADHERENCE, kap_mp_get(values, "adherence"));
     tile_rate(report, KAP_SAY_PARTICIPATION, kap_mp_get(values, "participation"));
-    kap_page_tile(
-        &report->page, kap_report_say(report, KAP_SAY_JOINT_VISITS, NULL),
-        count_text(report, values, "joint_visits"),
-        kap_report_say(report, KAP_SAY_FROM_VISITS, count_text(report, values, "visit_referrals"),
-                       kap_report_rate(report, kap_mp_get(values, "visit_actions")), NULL),
-        KAP_PAGE_PLAIN);
+    kap_page_tile(&report->page, kap_report_say(report, KAP_SAY_JOINT_VISITS, NULL),
+                  count_text(report, values, "joint_visits"),
+                  kap_report_say(report, KAP_SAY_FROM_VISITS,
+                                 referrals_text(report, values, "visit_referrals"),
+                                 kap_report_rate(report, kap_mp_get(values, "visit_actions")),
+                                 NULL),
+                  KAP_PAGE_PLAIN);
     kap_page_tile(
         &report->page, kap_report_say(report, KAP_SAY_ARISEN, NULL),
-        count_text(report, values, "referrals"),
-        kap_report_say(report, KAP_SAY_AND_LEADS, count_text(report, values, "leads"), NULL),
+        referrals_text(report, values, "referrals"),
+        kap_report_say(report, KAP_SAY_AND_LEADS, referrals_text(report, values, "leads"), NULL),
         KAP_PAGE_PLAIN);
     kap_page_tile(&report->page, kap_report_say(report, KAP_SAY_ACTIONS, NULL),
                   kap_report_count(report, kap_mp_get_int(kap_mp_get(values, "actions"), "den", 0)),
@@ -235,6 +247,7 @@ void kap_report_visits(kap_report_t *report)
     const kap_mp_t *values = kap_mp_get(answer, "values");
     bool any = kap_mp_get_int(values, "planned", 0) + kap_mp_get_int(values, "held", 0) > 0;
     kap_page_say(&report->page, KAP_PAGE_SECTION, kap_report_say(report, KAP_SAY_VISITS, NULL));
+    report->of_work = true;
     if (any)
         put_meeting_tiles(report, values);
     int said = any;
@@ -245,6 +258,7 @@ void kap_report_visits(kap_report_t *report)
                           kap_mp_get(values, "clock"), clock);
     if (said == 0)
         say_nothing(report);
+    report->of_work = false;
 }
 
 /* --- customers, feedback, indicators --- */

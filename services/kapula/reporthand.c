@@ -183,7 +183,7 @@ static void put_months(kap_report_t *report)
     const kap_mp_t *rows = kap_mp_get(answer, "rows");
     kap_date_t last = kap_date_add(report->to, -1);
     int month = last.year * 12 + last.month - 1 - 11; /* the first of the twelve, since year 0 */
-    int64_t counts[12] = {0}, most = 1;
+    int64_t counts[12] = {0}, most = report->k;
     for (uint32_t i = 0; rows && i < rows->count; i++) {
         const kap_mp_t *row = kap_mp_item(rows, i);
         kap_span_t text = kap_mp_get_str(kap_mp_get(row, "key"), "month");
@@ -203,11 +203,14 @@ static void put_months(kap_report_t *report)
         char label[16];
         kap_date_t first = {(int16_t)((month + i) / 12), (int8_t)((month + i) % 12 + 1), 1};
         snprintf(label, sizeof label, "%d/%02d", first.month, first.year % 100);
+        int64_t drawn = counts[i]; /* a hidden number has no height of its own */
+        if (report->edition == KAP_EDITION_PUBLIC && drawn > 0 && drawn < report->k)
+            drawn = report->k - 1;
         bool in = kap_date_cmp(kap_date_add(first, 27), report->from) >= 0 &&
                   kap_date_cmp(first, report->to) < 0;
         const kap_page_cell_t cell = {.text = kap_report_count(report, counts[i]),
                                       .label = label,
-                                      .share = (double)counts[i] / (double)most,
+                                      .share = (double)drawn / (double)most,
                                       .tone = in ? KAP_PAGE_PLAIN : KAP_PAGE_DIM};
         kap_page_cell(&report->page, &cell);
     }

@@ -47,9 +47,10 @@ const char *kap_report_say(kap_report_t *report, kap_say_t text, ...)
     return said;
 }
 
+/* Whether small numbers are hidden in what is said now. */
 static bool is_public(const kap_report_t *report)
 {
-    return report->edition == KAP_EDITION_PUBLIC;
+    return report->edition == KAP_EDITION_PUBLIC && !report->of_work;
 }
 
 const char *kap_report_rate(kap_report_t *report, const kap_mp_t *rate)

@@ -270,6 +270,50 @@ Test(report, the_public_edition_has_totals_only_and_hides_what_is_small)
     has(written(80), "12/15");
 }
 
+Test(report, the_public_edition_tells_plans_and_meetings_whole_but_not_their_referrals)
+{
+    knows("follow-up", NULL, 0,
+          "{\"plans\": [{\"plan\": \"action\", \"year\": 2026, \"items\": 4, \"reached\": 3, "
+          "\"share\": {\"num\": 3, \"den\": 4}}]}",
+          NULL);
+    knows("meetings", NULL, 0,
+          "{\"planned\": 3, \"held\": 2, \"referrals\": 3, \"adherence\": {\"num\": 2, \"den\": "
+          "3}}",
+          NULL);
+    report.edition = KAP_EDITION_PUBLIC;
+    kap_report_plans(&report);
+    kap_report_visits(&report);
+    has(written(80), "3/4, 75 %");
+    has(text, "67 % (2/3)");
+    has(text, "Handovers that arose in them  1–4");
+    has_no(text, "Handovers that arose in them  3");
+}
+
+Test(report, a_hidden_month_has_no_height_of_its_own)
+{
+    static const char *const rows[] = {"1", "4"};
+    char heights[2][64];
+    report.edition = KAP_EDITION_PUBLIC;
+    for (int i = 0; i < 2; i++) {
+        char json[256];
+        asking.kept.used = 0;
+        snprintf(json, sizeof json,
+                 "[{\"key\": {\"month\": \"2026-09\"}, \"n\": 20}, {\"key\": {\"month\": "
+                 "\"2026-10\"}, \"n\": %s}]",
+                 rows[i]);
+        knows("matrix", "month", 2, "{}", json);
+        knows_nothing_else();
+        kap_page_init(&report.page, asking.arena, "en");
+        report.page.title = "T";
+        kap_report_handovers(&report);
+        const char *bar = strstr(written(80), "10/26");
+        cr_assert(bar, "%s", text);
+        snprintf(heights[i], sizeof heights[i], "%.*s", (int)strcspn(bar, "\n"), bar);
+        has(heights[i], "1–4");
+    }
+    cr_expect_str_eq(heights[0], heights[1]);
+}
+
 Test(report, names_of_members_are_escaped_in_html)
 {
     knows_handovers();

@@ -83,8 +83,11 @@ static const char *cell_text(kap_report_t *report, const column_t *column, const
     char text[32];
     const kap_mp_t *value = kap_mp_get(row, column->key);
     bool hidden = kap_mp_get_bool(row, "hidden", false);
+    bool few = report->edition == KAP_EDITION_PUBLIC && kap_mp_get_int(row, "n", 0) < report->k;
     switch (kap_measure_form(kap_span_str(column->key), value)) {
     case KAP_MEASURE_TEXT:
+        if (few && strcmp(column->key, "mean") == 0)
+            return "–";
         return value->kind == KAP_MP_STR ? text_of(report, column, value->s) : "";
     case KAP_MEASURE_RATE:
         return kap_report_rate(report, value);

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: MPL-2.0
 """Figures on whole daemons: asked, frozen, asked again, and as the steering group's page."""
 
+import datetime
 import hashlib
 import json
 import os
 import re
 import stat
 import unittest
+import zoneinfo
 
 from mesh import Mesh, wait_for
 
@@ -53,6 +55,12 @@ class Metrics(unittest.TestCase):
         self.assertLessEqual(max(map(len, text.splitlines())), 80)
         table = self.mesh.kapula("coordinator", "--format", "csv", "metrics", "acceptance", "--by", "edge")
         self.assertTrue(table.startswith("from,to,rate_num,rate_den,"), table)
+
+    def test_the_stock_of_each_month_ends_with_the_window(self):
+        answer = self.ask("matrix", "--kind", "stock", "--by", "month")
+        now = datetime.datetime.fromisoformat(answer["as_of_time"].replace("Z", "+00:00"))
+        month = now.astimezone(zoneinfo.ZoneInfo("Europe/Helsinki")).strftime("%Y-%m")
+        self.assertEqual(answer["rows"][-1]["key"]["month"], month)
 
     def test_every_metric_of_the_list_can_be_asked_and_shown(self):
         listed = self.mesh.json("coordinator", "metrics", "list")["metrics"]

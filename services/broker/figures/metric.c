@@ -719,7 +719,8 @@ static int add_months(rows_t *r)
         kap_metric_key_t row = row_of(r);
         char text[KAP_TIME_TEXT];
         month_window(r->query, month, &row.window);
-        if (row.window.from_ms >= row.window.to_ms ||
+        bool stock = r->query->kind == KAP_KIND_OF_STOCK; /* of the cells' zone, and never empty */
+        if (row.window.from_ms >= row.window.to_ms || (stock && month > last) ||
             (all->has_from && row.window.to_ms <= all->from_ms))
             continue;
         kap_date_format((kap_date_t){(int16_t)(month / 12), (int8_t)(month % 12 + 1), 1}, text);

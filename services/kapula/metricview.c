@@ -345,7 +345,8 @@ static void add_values(view_t *view, const kap_mp_t *values)
         kap_span_t key = kap_mp_key(values, i)->s;
         const kap_mp_t *value = kap_mp_value(values, i);
         kap_measure_form_t form = kap_measure_form(key, value);
-        if (has_column(view, key) || form == KAP_MEASURE_LIST || form == KAP_MEASURE_NONE)
+        bool nothing = form == KAP_MEASURE_NONE && !kap_mp_get(view->answer, "hidden_below");
+        if (has_column(view, key) || form == KAP_MEASURE_LIST || nothing)
             continue;
         if (form == KAP_MEASURE_TIME) {
             for (size_t k = 0; k < 3; k++)

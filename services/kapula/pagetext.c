@@ -186,9 +186,13 @@ static void put_block(const kap_page_block_t *block, FILE *out, int width)
         put_list(block, out, width);
         break;
     case KAP_PAGE_MATRIX:
+        wrapped(out, "", block->text, width);
+        fputc('\n', out);
         put_matrix(block, out, width);
         break;
     case KAP_PAGE_BARS:
+        wrapped(out, "", block->text, width);
+        fputc('\n', out);
         put_bars(block, out);
         break;
     }

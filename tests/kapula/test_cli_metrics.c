@@ -215,6 +215,19 @@ Test(cli_metrics, hidden_cells_are_a_range_and_the_reader_is_told)
     has(run->out, "finnvera,,,,,,,,,,,,,,true\r\n");
 }
 
+Test(cli_metrics, a_number_too_small_to_be_told_is_a_range_too)
+{
+    door_answers(door, "metrics",
+                 "{" HEAD("7") "\"n\": 20, \"values\": {\"guidance\": null, \"accepted\": 12}, "
+                               "\"by\": \"region\", \"rows\": [{\"key\": {\"region\": "
+                               "\"mikkeli\"}, \"n\": 20, \"values\": {\"guidance\": null, "
+                               "\"accepted\": 12}}], \"hidden_below\": 4, \"hidden\": 0, "
+                               "\"more\": false}");
+    const run_t *run = runs("metrics acceptance --by region");
+    has(run->out, "guidance                  1-3");
+    has(run->out, "Mikkeli  20       1-3     12");
+}
+
 Test(cli_metrics, csv_names_the_parts_of_values)
 {
     door_answers(door, "metrics",

@@ -538,6 +538,25 @@ class Author:
         self.say(meeting["by"], self.event(meeting["by"], "action.agreed", {
             "action": action, "meeting": meeting["id"], "what": "something"}))
 
+    # the follow-up model
+
+    def act_report(self):
+        """Advice, new customers, or the customers of a year; of a member's own."""
+        region = self.rng.choice(["mikkeli", "pieksamaki"])
+        who = self.rng.choice(self.members_of(region))
+        name, data = self.rng.choice([
+            ("advice.given", {"service": self.rng.choice(SERVICES), "count": self.rng.randint(1, 9),
+                              "segment": self.rng.choice(SEGMENTS),
+                              "channel": self.rng.choice(["phone", "email", "visit", "web"])}),
+            ("customer.new", {"origin": self.rng.choice(["walk_in", "web"]),
+                              "count": self.rng.randint(1, 5)}),
+            ("customers.reported", {"segment": self.rng.choice(SEGMENTS), "new": 1,
+                                    "year": int(day_text(self.now)[:4]) - self.rng.randint(0, 2),
+                                    "total": self.rng.randint(1, 50)})])
+        if "count" in data and self.rng.random() < 0.5:
+            data["period"] = day_text(self.now)[:self.rng.choice([4, 7, 10])]
+        self.say(who, self.event(who, name, {"region": region, **data}))
+
     def act_succession(self):
         """Somebody takes over: members that merge or split, a region, an area."""
         kind, data = self.rng.choice([
@@ -556,7 +575,8 @@ class Author:
                ("resume", 4), ("void", 4), ("answer_received", 8), ("consent", 1),
                ("feedback", 3), ("note", 2), ("guided", 4), ("wrong", 3), ("tally", 3),
                ("target", 1), ("agreement", 2), ("directory", 1), ("archive", 1), ("succession", 0.6),
-               ("forum", 1), ("meeting", 3), ("meeting_goes_on", 5), ("action", 2)]
+               ("forum", 1), ("meeting", 3), ("meeting_goes_on", 5), ("action", 2),
+               ("report", 3)]
 
     def write(self):
         names, weights = zip(*self.ACTIONS)

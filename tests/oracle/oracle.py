@@ -188,6 +188,7 @@ class Referral:
         self.outcome = self.detail = self.next = None
         self.results, self.feedback = (), None
         self.attempts = self.late_reports = 0
+        self.back_too_early = None    # said by the case, but in today's view
         self.holds = []               # [begin, end]; the last may still have no end
         self.limit = self.due = None  # which limit runs, and until when
         self.limit_from = None
@@ -484,6 +485,12 @@ class Case:
         return (parent is not None and r.state != "voided" and r.delivered is not None
                 and parent.delivered is not None and r.recipient == parent.sender)
 
+    def is_back_too_early(self, r):
+        """Delivered before it was handed out: the time until it was back counts as 0."""
+        if r.back_too_early is not None:
+            return r.back_too_early
+        return self.is_return(r) and r.delivered < self.parent(r).created
+
     def is_ping_pong(self, r):
         return self.is_return(r) and not self.parent(r).expected
 
@@ -612,7 +619,7 @@ TARGET_ORDER = (("from", "to", "service"), ("from", "to"), ("to", "service"), ("
 class Log:
     """The log up to a position, applied."""
 
-    def __init__(self, events, directories, until=None):
+    def __init__(self, events, directories):
         self.directories = [(row["from"], Directory(row["directory"])) for row in directories]
         self.directory = None
         self.referrals, self.cases = {}, {}
@@ -625,9 +632,9 @@ class Log:
         self.wrong = []      # what the log itself contradicts
         self.seq = self.time = 0
         for event in events:
-            if until is not None and event["seq"] > until:
-                break
             self.enter(event)
+        for _, directory in self.directories:    # in force since, though nothing was said yet
+            self.directory = directory
 
     def check(self, holds, what):
         if not holds:
@@ -677,9 +684,7 @@ class Log:
     def enter_tally(self, event):
         data = event["data"]
         key = tuple(data.get(field) for field in TALLY_KEY)
-        period = (data["period"] + "-01-01")[:10] if len(data["period"]) == 4 else \
-            (data["period"] + "-01")[:10]
-        self.tallies[key] = {**data, "at": day_start(HELSINKI, ordinal_of(period)),
+        self.tallies[key] = {**data, "at": period_start(data["period"]),
                              "directory": self.directory, "seq": event["seq"]}
 
     def enter_meeting(self, event, family, name):
@@ -710,6 +715,11 @@ class Log:
             if row is not None and holds_at(row, now) and row.get("days", 0) > 0:
                 return row["days"]
         return self.directory.setting(data["region"], target + "_days", 10)
+
+
+def period_start(period):
+    """Of a year, a month or a day."""
+    return day_start(HELSINKI, ordinal_of((period + "-01-01")[:10]))
 
 
 def holds_at(row, now):
@@ -783,8 +793,8 @@ def count_shape(fact, r, case):
         begin, end = case.parent(r).created, r.delivered
         fact.counts["returns"] = 1
         fact.counts["ping_pongs"] = int(case.is_ping_pong(r))
-        fact.counts["clamped"] = int(end < begin)
         fact.times["got_back"] = customers_time(begin, end)
+    fact.counts["clamped"] = int(case.is_back_too_early(r))
     fact.counts["loops"] = int(case.is_loop(r))
 
 
@@ -937,6 +947,9 @@ class Today:
     def case(self, case):
         moved = Case()
         moved.by_id = {name: self.referral(r) for name, r in case.by_id.items()}
+        for name, r in case.by_id.items():    # how well it was told is a matter of then
+            fell = moved.by_id[name].internal and not r.internal
+            moved.by_id[name].back_too_early = not fell and case.is_back_too_early(r)
         return moved
 
     def referral(self, r):
@@ -1122,6 +1135,19 @@ class Question:
                 row[0] += 1
                 row[1] += fact.counts["expected_back"]
         return edges
+
+    # the follow-up model
+
+    def reports(self, name):
+        """Events of the region that are about the window: by their period's start, or their time."""
+        for event in self.figures.log.others:
+            data, at = event["data"], min(event["time"], event["at"])
+            if event["type"] != f"kapula.{name}.v1" or data["region"] != self.asked["region"]:
+                continue
+            if "period" in data:
+                at = period_start(data["period"])
+            if self.is_in_window(at):
+                yield event
 
     # who answers for what
 
@@ -1484,6 +1510,51 @@ def meetings(q):
             "seminars": sum(m.forum_kind() == "seminar" for m in held)}
 
 
+ELECTRONIC = {"email", "video", "web"}
+
+
+def follow_up(q):
+    """What a region reports of itself: advice, new customers, customers of a year."""
+    advice, ways, origins = {}, {}, {}
+    for event in q.reports("advice.given"):
+        data = event["data"]
+        add(advice, (data["service"], data["segment"], data["channel"]), data["count"])
+        add(ways, data["channel"], data["count"])
+    for event in q.reports("customer.new"):
+        add(origins, event["data"]["origin"], event["data"]["count"])
+    every = sum(ways.values())
+    return {"advice": [{"service": a, "segment": b, "channel": c, "n": n}
+                       for (a, b, c), n in advice.items()],
+            "electronic": {"num": sum(ways.get(way, 0) for way in ELECTRONIC), "den": every},
+            "phone": {"num": ways.get("phone", 0), "den": every},
+            "new_customers": [{"origin": origin, "n": n} for origin, n in origins.items()],
+            "customers": customers(q)}
+
+
+def add(sums, key, count):
+    sums[key] = sums.get(key, 0) + count
+
+
+def customers(q):
+    """Of each year and segment, and of all segments: the last that each member reported."""
+    last, totals = {}, {}
+    for event in q.figures.log.others:
+        data = event["data"]
+        if event["type"] == "kapula.customers.reported.v1" and data["region"] == q.asked["region"]:
+            member = data.get("member", event["source"].split("/")[0])
+            last[member, data["year"], data["segment"]] = data
+    for (_, year, segment), data in last.items():
+        for kind in (segment, None):
+            row = totals.setdefault((year, kind), [0, 0, 0])
+            row[:] = row[0] + data["total"], row[1] + data["new"], row[2] + 1
+    first, end = (None if at is None else datetime.date.fromordinal(day_of(HELSINKI, at)).year
+                  for at in (q.begin, None if q.end is None else q.end - 1))
+    return [{"year": year, "segment": segment, "total": row[0], "new": row[1], "reports": row[2],
+             "change": row[0] - totals[year - 1, segment][0] if (year - 1, segment) in totals else None}
+            for (year, segment), row in totals.items()
+            if (first is None or year >= first) and (end is None or year <= end)]
+
+
 def targets(q):
     return {"answered": q.rate("target_met", "target_met", "target_missed"),
             "contacted": q.rate("contact_met", "contact_met", "contact_missed"),
@@ -1521,7 +1592,7 @@ METRICS = {"matrix": matrix, "acceptance": acceptance, "time-to-accept": time_to
            "chain-length": chain_length, "targets": targets, "data-quality": data_quality,
            "reciprocity": reciprocity, "concentration": concentration,
            "working-together": working_together, "orphans": orphans,
-           "silent-edges": silent_edges, "meetings": meetings}
+           "silent-edges": silent_edges, "meetings": meetings, "follow-up": follow_up}
 
 
 class Figures:
@@ -1584,6 +1655,9 @@ class Figures:
 
     def refused_by(self, member, asked):
         directory = self.log.directory
+        if self.today is not None:    # who follows it everywhere answers for it
+            heir = self.today.follow("member", member)
+            member = heir if heir in directory.members else member
         if "member" in asked:
             return member == asked["member"]
         if "organisation" in asked:
@@ -1606,6 +1680,8 @@ class Figures:
         if q.metric == "orphans":
             n = sum(values["what"].values())
             return {"n": n, "decided": 0, "pending": n, "values": values}
+        if q.metric == "follow-up":
+            return {"values": values}
         if q.metric == "meetings":
             n, pending = values["planned"] + values["unplanned"], values["open"]
             return {"n": n, "decided": n - pending, "pending": pending, "values": values}

@@ -5,6 +5,8 @@ A question goes to the broker as it is; the oracle answers the same map. Numbers
 durations of more than 1,000 referrals may be 1 % off, and say so.
 """
 
+import json
+
 import histories
 import oracle
 
@@ -113,9 +115,9 @@ BY = {"matrix": RATES, "acceptance": RATES, "time-to-accept": RATES, "time-to-co
       "time-to-complete": RATES, "loop-closed": RATES, "targets": RATES, "served": SHAPE,
       "ping-pong": SHAPE + ["edge"], "chain-length": SHAPE, "working-together": ["edge"],
       "data-quality": ["member", "edge", "region", "month"], "orphans": ["member", "region"],
-      "meetings": ["member", "month"], "reciprocity": [], "silent-edges": [], "concentration": []}
+      "meetings": ["member", "month"], "follow-up": [], "reciprocity": [], "silent-edges": [], "concentration": []}
 # Those that are compared as organisations are today.
-NOW_VIEW = set(BY) - {"orphans", "silent-edges", "data-quality", "meetings"}
+NOW_VIEW = set(BY) - {"orphans", "silent-edges", "meetings", "follow-up"}
 CASES = {"time-to-complete", "loop-closed", "served", "ping-pong", "chain-length",
          "working-together"}
 WHERE = [("service", "financing"), ("segment", "founder"), ("warm", "true"), ("origin", "none")]
@@ -162,7 +164,7 @@ def question(metric, scope, steps, rng):
         periods = kind in ("flow", "stock")
         ask.update(month_window(rng, steps) if periods or rng.random() < 0.5 else
                    window(rng, steps))
-        if not periods and metric not in CASES | {"data-quality", "meetings"} and rng.random() < 0.2:
+        if not periods and metric not in CASES | {"data-quality", "meetings", "follow-up"} and rng.random() < 0.2:
             ask["zone"] = rng.choice(["UTC", "Europe/Helsinki"])
     if metric in ("time-to-accept", "time-to-contact", "time-to-complete", "ping-pong"):
         ask["time"] = rng.choice(["working", "elapsed"])
@@ -182,7 +184,8 @@ def write(steps, rng):
                      "time": rng.choice(["working", "elapsed"])})
     for metric in oracle.METRICS:
         asks += [question(metric, scope, steps, rng) for scope in scopes(steps, rng)
-                 if metric != "meetings" or scope.get("region") in ORDINARY and "edge" not in scope]
+                 if metric not in ("meetings", "follow-up") or set(scope) == {"region"} and
+                 scope["region"] in ORDINARY]
     return asks
 
 
@@ -245,8 +248,17 @@ def tells(row, veiled):
 
 def compare_values(checks, where, mine, theirs):
     for name in ("n", "decided", "pending"):
-        checks.equal(f"{where}.{name}", mine[name], theirs[name])
-    told = theirs["values"]
-    if where.startswith("meetings"):    # lists, clocks and targets beside them are passed over
-        told = {name: told.get(name) for name in mine["values"]}
-    checks.value(where, mine["values"], told)
+        if name in mine:
+            checks.equal(f"{where}.{name}", mine[name], theirs[name])
+    mine, told = mine["values"], theirs["values"]
+    if where.startswith(("meetings", "follow-up")):    # what stands beside these is passed over
+        told = {name: told.get(name) for name in mine}
+    if where.startswith("follow-up"):
+        mine, told = in_order(mine), in_order(told)
+    checks.value(where, mine, told)
+
+
+def in_order(values):
+    """Lists by what stands in them: codes have an order of their own."""
+    return {name: sorted(value, key=lambda row: json.dumps(row, sort_keys=True))
+            if isinstance(value, list) else value for name, value in values.items()}

@@ -17,18 +17,27 @@ static void change(void *arg, const kap_followed_change_t *what)
     kap_book_followed(arg, what);
 }
 
+/* Members whom the event concerns get numbers, so that they can be asked for: as it was judged, for
+ * the object may have moved on with its group, and a recount has to give the same ones. */
+static void number_members(const kap_judge_t *j, const kap_judged_t *judged)
+{
+    for (uint32_t i = 0; i < judged->other_count; i++)
+        number(j->book, judged->others[i]);
+    for (size_t i = 0; i < sizeof judged->tell / sizeof judged->tell[0]; i++) {
+        if (judged->tell[i].size > 0)
+            number(j->book, judged->tell[i]);
+    }
+}
+
 static void follow_meeting(const kap_judge_t *j, const kap_followed_writer_t *to,
-                           const kap_event_t *ev)
+                           const kap_event_t *ev, const kap_judged_t *judged)
 {
     kap_meeting_object_t *m = kap_book_meeting(j->book, kap_event_span(ev, KAP_F_MEETING));
 
     if (m == NULL || !m->o.known)
         return;
     kap_followed_meeting(to, m->o.id, &m->meeting, &m->followed);
-    for (uint32_t i = 0; i < m->meeting.attendee_count; i++) {
-        if (kap_directory_member(j->dir, m->meeting.attendees[i].member) != NULL)
-            number(j->book, m->meeting.attendees[i].member); /* it can be asked for */
-    }
+    number_members(j, judged);
 }
 
 static void follow_action(const kap_judge_t *j, const kap_followed_writer_t *to,
@@ -71,7 +80,7 @@ void kap_follow_placed(const kap_judge_t *j, const kap_event_t *ev, const kap_ju
         else if (ev->type == KAP_EV_ACTION_AGREED)
             follow_action(j, &to, ev);
         else if (ev->type != KAP_EV_ACTION_DONE)
-            follow_meeting(j, &to, ev);
+            follow_meeting(j, &to, ev, judged);
         break;
     case KAP_FAMILY_REFERRAL:
         meeting =

@@ -430,14 +430,18 @@ const kap_edge_t *desk_edge(const kap_edges_t *edges, const char *from, const ch
     return NULL;
 }
 
+/* An assertion that fails when a test is torn down fails nothing: a signal does. */
 void desk_audit(desk_t *d)
 {
-    kap_audit_report_t report;
+    kap_audit_report_t report = {0};
     kap_buf_t what = {0};
     int rc = kap_ledger_audit(d->store, &report, &what);
+    bool all = report.events == kap_engine_head(d->engine)->seq;
 
-    cr_assert_eq(rc, KAP_OK, "%s", kap_err_name(rc));
-    cr_assert_eq(report.differences, 0, "%s", kap_buf_cstr(&what));
-    cr_assert_eq(report.events, kap_engine_head(d->engine)->seq);
+    if (rc != KAP_OK || report.differences != 0 || !all) {
+        fprintf(stderr, "recount: %s, %llu events\n%s", kap_err_name(rc),
+                (unsigned long long)report.events, kap_buf_cstr(&what));
+        abort();
+    }
     kap_buf_fini(&what);
 }

@@ -474,6 +474,20 @@ Test(followed, a_meeting_lies_where_it_was_held_or_is_planned)
     cr_expect_str_eq(meetings("2026-02-12", "2026-02-13").text, "m2 held;");
 }
 
+Test(followed, meetings_of_a_group_are_recounted_to_the_same_names)
+{
+    saying_add(d, "a", KAP_EV_MEETING_PLANNED, "meeting=m1;starts_at=2026-01-03;members=c");
+    desk_group(d, "g1");
+    saying_add(d, "a", KAP_EV_MEETING_MOVED, "meeting=m1;starts_at=2026-01-04");
+    desk_group(d, "g1");
+    saying_add(d, "a", KAP_EV_MEETING_HELD, "meeting=m1;starts_at=2026-01-04;attendance=d,e");
+    desk_group(d, "g1");
+    cr_assert_eq(desk_send(d), KAP_RECEIPT_OK);
+    cr_assert_eq(desk_decided(d, 2)->verdict, KAP_VERDICT_ACCEPTED);
+    cr_expect_str_eq(meetings("2026-01-01", "").text, "m1 held;");
+    cr_expect_neq(number("e"), 0); /* it can be asked for */
+}
+
 static int count_action(void *arg, kap_span_t id, const kap_action_t *action)
 {
     (void)id;

@@ -108,7 +108,7 @@ typedef struct {
 typedef struct {
     kap_object_t o;
     kap_latest_t latest;
-    kap_followed_place_t followed; /* follow.c's: where the index has the last one that is placed */
+    kap_followed_place_t followed; /* where the last one that has its position counts */
 } kap_latest_object_t;
 
 typedef struct {

@@ -707,7 +707,6 @@ static void note_targets(judging_t *g, kap_span_t region)
 static void keep_latest(judging_t *g, kap_latest_object_t *l, kap_span_t region, int64_t time)
 {
     bool tally = g->ev->type == KAP_EV_HANDOVER_TALLIED;
-    kap_latest_t old = l->latest;
 
     kap_book_touch(g->j->book, &l->o);
     l->latest = (kap_latest_t){
@@ -725,8 +724,6 @@ static void keep_latest(judging_t *g, kap_latest_object_t *l, kap_span_t region,
         note_targets(g, region);
     }
     g->out->placed = &l->o;
-    g->out->replaced = old;
-    g->out->replaces = tally && l->o.known;
     g->out->tallies = tally;
     l->o.known = true;
 }
@@ -987,8 +984,8 @@ static uint32_t organisation_of(const kap_judge_t *j, kap_name_t *name)
 }
 
 /* A tally counts as reported; the one it replaces counts no more. */
-static void count_tally(const kap_judge_t *j, const kap_event_t *ev, const kap_judged_t *judged,
-                        const kap_latest_t *now)
+static void count_tally(const kap_judge_t *j, const kap_event_t *ev,
+                        const kap_followed_place_t *replaced, const kap_latest_t *now)
 {
     kap_name_t *region = kap_book_name(j->book, now->region);
     kap_name_t *from = kap_book_name(j->book, now->from), *to = kap_book_name(j->book, now->to);
@@ -1001,10 +998,10 @@ static void count_tally(const kap_judge_t *j, const kap_event_t *ev, const kap_j
     change.key = (kap_cohort_key_t){.region = kap_book_number(j->book, region),
                                     .from = kap_book_number(j->book, from),
                                     .to = kap_book_number(j->book, to),
-                                    .at = judged->replaced.at,
-                                    .seq = judged->replaced.log_seq};
+                                    .at = replaced->at,
+                                    .seq = replaced->seq};
     change.fact.area = area_of(j, region);
-    if (judged->replaces)
+    if (replaced->seq != 0)
         kap_book_figure(j->book, &change);
     if (count > 0)
         kap_figure_add(&change.fact.figures, KAP_FIGURE_REPORTED);
@@ -1070,7 +1067,9 @@ void kap_judge_placed(const kap_judge_t *j, const kap_event_t *ev, const kap_jud
     else if (judged->placed != NULL) {
         kap_latest_object_t *l = (kap_latest_object_t *)judged->placed;
         l->latest.log_seq = log_seq;
-        if (judged->tallies)
-            count_tally(j, ev, judged, &l->latest);
+        if (judged->tallies) {
+            count_tally(j, ev, &l->followed, &l->latest);
+            l->followed = (kap_followed_place_t){l->latest.at, log_seq};
+        }
     }
 }

@@ -44,9 +44,8 @@ typedef struct {
     uint32_t other_count;
     /* judge.c's own, for kap_judge_placed */
     bool creates, opens, closes; /* a referral or archive began, an archive ended with it */
-    bool tallies, replaces;      /* it counts as reported, in place of another */
-    kap_latest_t replaced;
-    kap_object_t *placed; /* object that keeps the event's position */
+    bool tallies;                /* it counts as reported */
+    kap_object_t *placed;        /* object that keeps the event's position */
 } kap_judged_t;
 
 /* Judges one event and applies it to the book when it is accepted. `group`: the events of its

@@ -211,6 +211,22 @@ Test(followed, a_group_that_replaces_itself_leaves_the_last)
     cr_expect_eq(customers("", "", ""), 7000);
 }
 
+Test(followed, tallies_of_a_group_that_replace_each_other_count_once)
+{
+    kap_edges_t edges;
+
+    for (int count = 1; count <= 3; count++) {
+        char fields[120];
+        snprintf(fields, sizeof fields, "from=b;to=c;kind=transfer;period=2026-01;count=%d", count);
+        saying_add(d, "b", KAP_EV_HANDOVER_TALLIED, fields);
+        desk_group(d, "g1");
+    }
+    cr_assert_eq(desk_send(d), KAP_RECEIPT_OK);
+    cr_assert_eq(desk_decided(d, 2)->verdict, KAP_VERDICT_ACCEPTED);
+    desk_edges(d, "mikkeli", &edges);
+    cr_expect_eq(desk_edge(&edges, "b", "c")->counts[KAP_FIGURE_REPORTED], 3);
+}
+
 Test(followed, a_refused_group_leaves_nothing)
 {
     saying_add(d, "b", KAP_EV_CUSTOMERS_REPORTED, "year=2025;segment=founder;total=9;new=0");

@@ -3,14 +3,12 @@
 
 #include <string.h>
 
-#include "catalogue.h"
 #include "clock.h"
 #include "err.h"
 #include "measure.h"
 #include "table.h"
-#include "tables.h"
 
-enum { COLUMNS = 48, KEYS = 3, GAP = 2, HIDDEN_BELOW = 5, LABEL = 26 };
+enum { COLUMNS = 48, KEYS = 3, GAP = 2, LABEL = 26 };
 
 /* One column of the rows: a value, or a part of one. */
 typedef struct {
@@ -37,118 +35,6 @@ static int columns_of(kap_span_t text)
     for (size_t i = 0; i < text.size; i++)
         n += (text.data[i] & 0xc0) != 0x80;
     return n;
-}
-
-/* --- words --- */
-
-kap_span_t kap_metricview_name(const kap_cli_t *cli, kap_span_t metric)
-{
-    char name[64];
-    snprintf(name, sizeof name, "%.*s", KAP_SPAN_ARGS(metric));
-    const kap_catalogue_metric_t *row = kap_catalogue_metric(kap_catalogue_find(name));
-    return row ? kap_span_str(row->text[kap_shown_lang(cli)]) : metric;
-}
-
-kap_span_t kap_metricview_word(const kap_cli_t *cli, const char *key, kap_span_t code)
-{
-    static const struct {
-        const char *key;
-        kap_code_list_t list;
-    } rows[] = {{"what", KAP_LIST_ORPHAN}, {"step", KAP_LIST_STEP}, {"open", KAP_LIST_STANDING},
-                {"node", KAP_LIST_NODE},   {"way", KAP_LIST_WAY},   {"minimum", KAP_LIST_MINIMUM}};
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        int number = strcmp(rows[i].key, key) == 0 ? kap_code_parse(rows[i].list, code) : -1;
-        if (number >= 0)
-            return kap_span_str(kap_code_text(rows[i].list, number, kap_shown_lang(cli)));
-    }
-    return code;
-}
-
-kap_span_t kap_metricview_label(kap_cli_t *cli, kap_span_t metric, kap_span_t key)
-{
-    char own[128];
-    snprintf(own, sizeof own, "%.*s.%.*s", KAP_SPAN_ARGS(metric), KAP_SPAN_ARGS(key));
-    kap_span_t label = kap_shown_key(cli, kap_span_str(own));
-    return label.data == (const uint8_t *)own ? kap_shown_key(cli, key) : label;
-}
-
-int64_t kap_metricview_time(const kap_mp_t *map, const char *key)
-{
-    const kap_mp_t *value = kap_mp_get(map, key);
-    int64_t at = 0;
-    if (value && value->kind == KAP_MP_STR &&
-        kap_time_parse(value->s, KAP_ZONE_UTC, &at, NULL) == KAP_OK)
-        return at;
-    return kap_mp_get_int(map, key, 0);
-}
-
-void kap_metricview_days(const kap_mp_t *answer, char first[32], char last[32])
-{
-    const kap_mp_t *window = kap_mp_get(answer, "window");
-    kap_span_t to = kap_mp_get_str(window, "to");
-    kap_date_t day;
-    snprintf(first, 32, "%.*s", KAP_SPAN_ARGS(kap_mp_get_str(window, "from")));
-    last[0] = '\0';
-    if (kap_date_parse(to, &day) == KAP_OK)
-        kap_date_format(kap_date_add(day, -1), last);
-}
-
-void kap_metricview_hidden(const kap_mp_t *answer, char out[16])
-{
-    int64_t below = kap_mp_get_int(answer, "hidden_below", HIDDEN_BELOW);
-    snprintf(out, 16, "1-%d", (int)(below > 1 && below <= 100 ? below - 1 : 1));
-}
-
-/* Regions have Finnish and Swedish names; an archive or a bench region its id. */
-static const char *region_name(const kap_cli_t *cli, kap_span_t id, const char *otherwise)
-{
-    const kap_region_row_t *row = kap_region_row(kap_region_find(id));
-    return !row ? otherwise : kap_shown_lang(cli) == KAP_LANG_SV ? row->sv : row->fi;
-}
-
-static void put_scope(kap_cli_t *cli, const kap_mp_t *scope, kap_buf_t *out)
-{
-    static const char *const places[] = {"region", "area", "organisation", "member"};
-    int said = 0;
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        kap_span_t id = kap_mp_get_str(scope, places[i]);
-        char text[KAP_SHOWN_BYTES];
-        const kap_mp_t node = {.kind = KAP_MP_STR, .s = id};
-        if (kap_span_empty(id))
-            continue;
-        kap_shown_value(cli, kap_span_str(places[i]), &node, text);
-        kap_buf_printf(out, ", %s", i == 0 ? region_name(cli, id, text) : text);
-        said++;
-    }
-    kap_span_t from = kap_mp_get_str(scope, "from"), to = kap_mp_get_str(scope, "to");
-    if (!kap_span_empty(from) && !kap_span_empty(to)) {
-        kap_span_t x = kap_cli_member_name(cli, from), y = kap_cli_member_name(cli, to);
-        kap_buf_printf(out, ", %.*s > %.*s", KAP_SPAN_ARGS(x), KAP_SPAN_ARGS(y));
-        said++;
-    }
-    if (!said && !kap_span_empty(kap_mp_get_str(scope, "kind")))
-        kap_buf_printf(out, ", %.*s",
-                       KAP_SPAN_ARGS(kap_shown_key(cli, kap_mp_get_str(scope, "kind"))));
-}
-
-void kap_metricview_title(kap_cli_t *cli, const kap_mp_t *answer, kap_buf_t *out)
-{
-    char first[32], last[32];
-    const kap_mp_t *where = kap_mp_get(answer, "where");
-    size_t at = out->size;
-    kap_metricview_days(answer, first, last);
-    kap_buf_append(out, kap_metricview_name(cli, kap_mp_get_str(answer, "metric")));
-    if (out->size > at && out->data[at] >= 'a' && out->data[at] <= 'z')
-        out->data[at] = (uint8_t)(out->data[at] - 'a' + 'A');
-    put_scope(cli, kap_mp_get(answer, "scope"), out);
-    for (uint32_t i = 0; where && i < where->count; i++) {
-        char text[KAP_SHOWN_BYTES];
-        kap_span_t key = kap_mp_key(where, i)->s, word = kap_shown_key(cli, key);
-        kap_shown_value(cli, key, kap_mp_value(where, i), text);
-        kap_buf_printf(out, ", %.*s: %s", KAP_SPAN_ARGS(word), text);
-    }
-    if (first[0] || last[0])
-        kap_buf_printf(out, ", %s – %s", first[0] ? first : "…", last[0] ? last : "…");
 }
 
 /* --- head and totals --- */
@@ -399,7 +285,7 @@ static void key_text(view_t *view, const column_t *column, const kap_mp_t *row,
     else
         kap_shown_value(view->cli, column->key, value, out);
     if (kap_span_eq_str(column->key, "region"))
-        snprintf(out, KAP_SHOWN_BYTES, "%s", region_name(view->cli, id, ""));
+        snprintf(out, KAP_SHOWN_BYTES, "%s", kap_metricview_region(view->cli, id, ""));
     if (!*out)
         snprintf(out, KAP_SHOWN_BYTES, "%.*s", KAP_SPAN_ARGS(id));
     size_t used = strlen(out);
@@ -605,266 +491,6 @@ static void print_foot(view_t *view)
     print_notes(view);
 }
 
-/* --- lists --- */
-
-enum { LIST_COLUMNS = 16 };
-
-static bool ends_in_name(kap_span_t key)
-{
-    return key.size > 5 && memcmp(key.data + key.size - 5, "_name", 5) == 0;
-}
-
-kap_span_t kap_metricview_who(kap_cli_t *cli, const kap_mp_t *row, const char *key)
-{
-    char beside[64];
-    kap_span_t id = kap_mp_get_str(row, key), name = kap_cli_member_name(cli, id);
-    snprintf(beside, sizeof beside, "%s_name", key);
-    kap_span_t told = kap_mp_get_str(row, beside);
-    return kap_span_eq(name, id) && !kap_span_empty(told) ? told : name;
-}
-
-static kap_mp_t flat_value(kap_cli_t *cli, const kap_mp_t *row, kap_span_t key,
-                           const kap_mp_t *value)
-{
-    char text[KAP_SHOWN_BYTES] = "";
-    kap_measure_form_t form = kap_measure_form(key, value);
-    char name[64];
-    snprintf(name, sizeof name, "%.*s", KAP_SPAN_ARGS(key));
-    if (value->kind == KAP_MP_STR)
-        return (kap_mp_t){.kind = KAP_MP_STR,
-                          .s = kap_metricview_word(cli, name, kap_metricview_who(cli, row, name))};
-    if (form == KAP_MEASURE_COUNT || value->kind == KAP_MP_BOOL)
-        return *value;
-    kap_measure_text(cli, key, value, false, text);
-    return (kap_mp_t){.kind = KAP_MP_STR, .s = kap_arena_dup(cli->arena, kap_span_str(text))};
-}
-
-/* What has no column of its own: the name beside an id, the id of a forum that has a name, that a
- * row is hidden. */
-static bool is_beside_a_cell(const kap_mp_t *row, kap_span_t key, bool with_region)
-{
-    return ends_in_name(key) || (kap_span_eq_str(key, "forum") && kap_mp_get(row, "name")) ||
-           kap_span_eq_str(key, "hidden") || (!with_region && kap_span_eq_str(key, "region"));
-}
-
-/* A row for the table: each value a text or a number, names instead of ids; keys by the metric's
- * word for them, where it has one. */
-static kap_mp_t flat_row(kap_cli_t *cli, kap_span_t metric, const kap_mp_t *row, bool with_region)
-{
-    const kap_mp_t small = {.kind = KAP_MP_STR, .s = KAP_SPAN("1-4")};
-    kap_shown_list_t map = {.arena = cli->arena};
-    for (uint32_t i = 0; row->kind == KAP_MP_MAP && i < row->count; i++) {
-        char own[128];
-        kap_span_t key = kap_mp_key(row, i)->s;
-        kap_mp_t value = flat_value(cli, row, key, kap_mp_value(row, i));
-        snprintf(own, sizeof own, "%.*s.%.*s", KAP_SPAN_ARGS(metric), KAP_SPAN_ARGS(key));
-        bool has_own = kap_shown_key(cli, kap_span_str(own)).data != (const uint8_t *)own;
-        char *name = kap_arena_str(cli->arena, has_own ? kap_span_str(own) : key);
-        if (name && !is_beside_a_cell(row, key, with_region))
-            kap_shown_set(&map, name, &value);
-    }
-    if (kap_mp_get_bool(row, "hidden", false))
-        kap_shown_set(&map, "n", &small);
-    return kap_shown_map(&map);
-}
-
-static bool is_number(const kap_mp_t *value)
-{
-    return value && (value->kind == KAP_MP_INT || value->kind == KAP_MP_UINT);
-}
-
-/* CSV has every key, the parts of shares and times as keys of their own. */
-static void flat_pairs(kap_cli_t *cli, const kap_mp_t *row, kap_shown_list_t *map)
-{
-    for (uint32_t i = 0; row->kind == KAP_MP_MAP && i < row->count; i++) {
-        kap_span_t key = kap_mp_key(row, i)->s;
-        const kap_mp_t *value = kap_mp_value(row, i);
-        for (uint32_t k = 0; value->kind == KAP_MP_MAP && k < value->count; k++) {
-            char part[128];
-            snprintf(part, sizeof part, "%.*s_%.*s", KAP_SPAN_ARGS(key),
-                     KAP_SPAN_ARGS(kap_mp_key(value, k)->s));
-            char *name = kap_arena_str(cli->arena, kap_span_str(part));
-            if (name)
-                kap_shown_set(map, name, kap_mp_value(value, k));
-        }
-        char *name = kap_arena_str(cli->arena, key);
-        if (name && value->kind != KAP_MP_MAP)
-            kap_shown_set(map, name, value);
-    }
-}
-
-static bool is_measured(const kap_mp_t *row, const char *key)
-{
-    const char *dot = key ? strchr(key, '.') : NULL;
-    key = dot ? dot + 1 : key;
-    kap_measure_form_t form = key ? kap_measure_form(kap_span_str(key), kap_mp_get(row, key)) : 0;
-    if (form == KAP_MEASURE_TEXT) /* decimals come as their digits */
-        return strcmp(key, "mean") == 0 || strcmp(key, "value") == 0 || strcmp(key, "done") == 0 ||
-               strcmp(key, "change") == 0;
-    return form >= KAP_MEASURE_COUNT && form <= KAP_MEASURE_TIME;
-}
-
-/* Rows leave out what they do not say: a column for every key that any of them has. */
-static void add_keys_of(kap_cli_t *cli, const kap_mp_t *row, const kap_mp_t *from,
-                        kap_shown_column_t columns[LIST_COLUMNS + 1])
-{
-    for (uint32_t i = 0; i < row->count; i++) {
-        kap_span_t key = kap_mp_key(row, i)->s;
-        int at = 0;
-        while (at < LIST_COLUMNS && columns[at].key && !kap_span_eq_str(key, columns[at].key))
-            at++;
-        if (at == LIST_COLUMNS || columns[at].key)
-            continue;
-        columns[at].key = kap_arena_str(cli->arena, key);
-        columns[at].right = is_measured(from, columns[at].key);
-        columns[at].tail = kap_span_eq_str(key, "referral");
-    }
-}
-
-/* On a screen a column of nothing but 0 says nothing. */
-static void drop_silent(const kap_mp_t *rows, kap_shown_column_t columns[])
-{
-    int kept = 0;
-    for (int k = 0; columns[k].key; k++) {
-        bool says = false;
-        for (uint32_t i = 0; !says && i < rows->count; i++) {
-            const kap_mp_t *value = kap_mp_get(kap_mp_item(rows, i), columns[k].key);
-            says = value && !(is_number(value) && value->i == 0) &&
-                   !(value->kind == KAP_MP_STR && value->s.size == 0);
-        }
-        if (says)
-            columns[kept++] = columns[k];
-    }
-    columns[kept] = (kap_shown_column_t){0};
-}
-
-int kap_metricview_list(kap_cli_t *cli, kap_span_t metric, const kap_mp_t *list, bool with_region)
-{
-    kap_shown_column_t columns[LIST_COLUMNS + 1] = {{0}};
-    kap_shown_list_t rows = {.arena = cli->arena};
-    for (uint32_t i = 0; i < list->count; i++) {
-        kap_shown_list_t pairs = {.arena = cli->arena};
-        kap_mp_t row;
-        if (cli->format == KAP_FORMAT_CSV) {
-            flat_pairs(cli, kap_mp_item(list, i), &pairs);
-            row = kap_shown_map(&pairs);
-        } else {
-            row = flat_row(cli, metric, kap_mp_item(list, i), with_region);
-        }
-        kap_shown_add(&rows, &row);
-    }
-    const kap_mp_t all = kap_shown_array(&rows);
-    for (uint32_t i = 0; i < all.count; i++)
-        add_keys_of(cli, kap_mp_item(&all, i), kap_mp_item(list, i), columns);
-    if (cli->format == KAP_FORMAT_TABLE)
-        drop_silent(&all, columns);
-    return kap_shown_rows(cli, "list", &all, columns);
-}
-
-/* --- CSV --- */
-
-static const char
-    *const time_parts[] = {"n", "p50_ms", "p90_ms", "p99_ms", "max_ms", "mean_ms", NULL},
-           *const rate_parts[] = {"num", "den", NULL}, *const mean_parts[] = {"sum", "n", NULL};
-
-static const char *const *parts_of(kap_measure_form_t form)
-{
-    return form == KAP_MEASURE_TIME   ? time_parts
-           : form == KAP_MEASURE_RATE ? rate_parts
-           : form == KAP_MEASURE_MEAN ? mean_parts
-                                      : NULL;
-}
-
-static void csv_cell(const kap_mp_t *value, bool last)
-{
-    char text[32] = "";
-    kap_span_t span = kap_span_str(text);
-    if (is_number(value)) {
-        snprintf(text, sizeof text, "%lld", (long long)value->i);
-        span = kap_span_str(text);
-    } else if (value && value->kind == KAP_MP_STR) {
-        span = value->s;
-    } else if (value && value->kind == KAP_MP_BOOL) {
-        span = kap_span_str(value->b ? "true" : "false");
-    }
-    kap_cli_csv_field(stdout, span, last);
-}
-
-/* The values of a row as cells; with `names` their names instead. A map of counts is told by its
- * parts, lists stand in the JSON only. */
-static void csv_values(const kap_mp_t *like, const kap_mp_t *values, bool names)
-{
-    for (uint32_t i = 0; like && i < like->count; i++) {
-        kap_span_t key = kap_mp_key(like, i)->s;
-        char text[128];
-        kap_measure_form_t form = kap_measure_form(key, kap_mp_value(like, i));
-        const char *const *parts = parts_of(form), *const whole[] = {"", NULL};
-        if (form == KAP_MEASURE_LIST || form == KAP_MEASURE_MAP)
-            continue;
-        for (parts = parts ? parts : whole; *parts; parts++) {
-            snprintf(text, sizeof text, "%.*s%s%s", KAP_SPAN_ARGS(key), **parts ? "_" : "", *parts);
-            if (names) {
-                kap_cli_csv_field(stdout, kap_span_str(text), false);
-                continue;
-            }
-            snprintf(text, sizeof text, "%.*s", KAP_SPAN_ARGS(key));
-            const kap_mp_t *value = kap_mp_get(values, text);
-            csv_cell(**parts ? kap_mp_get(value, *parts) : value, false);
-        }
-    }
-}
-
-static void csv_key(const kap_mp_t *like, const kap_mp_t *key, bool names)
-{
-    for (uint32_t i = 0; like && i < like->count; i++) {
-        char name[64];
-        snprintf(name, sizeof name, "%.*s", KAP_SPAN_ARGS(kap_mp_key(like, i)->s));
-        const kap_mp_t *value = kap_mp_get(key, name);
-        bool pair = is_list(kap_mp_value(like, i));
-        for (uint32_t k = 0; k <= pair; k++)
-            if (names)
-                kap_cli_csv_field(stdout, kap_span_str(!pair ? name : k ? "to" : "from"), false);
-            else
-                csv_cell(pair ? kap_mp_item(value, k) : value, false);
-    }
-}
-
-static void csv_row(const kap_mp_t *row)
-{
-    static const char *const counts[] = {"n", "decided", "pending"};
-    bool hidden = kap_mp_get_bool(row, "hidden", false);
-    for (size_t i = 0; i < 3; i++)
-        csv_cell(hidden ? NULL : kap_mp_get(row, counts[i]), false);
-    kap_cli_csv_field(stdout, kap_span_str(hidden ? "true" : "false"), true);
-}
-
-/* Rows, or, of an answer without any, its totals, or else its first list. */
-static int print_csv(kap_cli_t *cli, const kap_mp_t *answer)
-{
-    const kap_mp_t *rows = kap_mp_get(answer, "rows"), *values = kap_mp_get(answer, "values");
-    kap_shown_list_t one = {.arena = cli->arena};
-    kap_mp_t totals;
-    for (uint32_t i = 0; values && (!rows || rows->count == 0) && i < values->count; i++)
-        if (is_list(kap_mp_value(values, i)))
-            return kap_metricview_list(cli, kap_span_str(""), kap_mp_value(values, i), true);
-    if (!rows || rows->count == 0) {
-        kap_shown_add(&one, answer);
-        totals = kap_shown_array(&one);
-        rows = &totals;
-    }
-    const kap_mp_t *first = kap_mp_item(rows, 0);
-    for (uint32_t i = 0; i <= rows->count; i++) {
-        const kap_mp_t *row = i ? kap_mp_item(rows, i - 1) : NULL;
-        csv_key(kap_mp_get(first, "key"), kap_mp_get(row, "key"), !row);
-        csv_values(values, kap_mp_get(row, "values"), !row);
-        if (row)
-            csv_row(row);
-        else
-            fputs("n,decided,pending,hidden\r\n", stdout);
-    }
-    return KAP_EXIT_DONE;
-}
-
 int kap_metricview_show(kap_cli_t *cli, const kap_mp_t *answer)
 {
     view_t view = {.cli = cli,
@@ -876,7 +502,7 @@ int kap_metricview_show(kap_cli_t *cli, const kap_mp_t *answer)
         return KAP_EXIT_DONE;
     }
     if (cli->format == KAP_FORMAT_CSV)
-        return print_csv(cli, answer);
+        return kap_metricview_csv(cli, answer);
     kap_metricview_hidden(answer, view.hidden);
     print_head(&view);
     int code = print_values(&view);

@@ -9,6 +9,9 @@
 /* Prints by the cli's format. Returns an exit code. */
 int kap_metricview_show(kap_cli_t *cli, const kap_mp_t *answer);
 
+/* The same as CSV: rows, or, of an answer without any, its totals, or else its first list. */
+int kap_metricview_csv(kap_cli_t *cli, const kap_mp_t *answer);
+
 /* "Acceptance, Mikkeli, 2026-10-01 to 2026-10-31": what was asked, for a heading. */
 void kap_metricview_title(kap_cli_t *cli, const kap_mp_t *answer, kap_buf_t *out);
 
@@ -24,6 +27,9 @@ void kap_metricview_orphans(kap_cli_t *cli, const kap_mp_t *list);
 
 /* Who stands under a key of a row: by the directory, else by the name beside it (KEY_name). */
 kap_span_t kap_metricview_who(kap_cli_t *cli, const kap_mp_t *row, const char *key);
+
+/* The region's name in Finnish or Swedish; `otherwise` of an archive or a bench region. */
+const char *kap_metricview_region(const kap_cli_t *cli, kap_span_t id, const char *otherwise);
 
 /* What is said by a code under a key of the figures: why an orphan, which step, how a target
  * stands; the text itself when it is none. */

@@ -5,8 +5,8 @@
  * each read. Owner: whoever opened it. One thread writes (the thread that begins a
  * write transaction must end it); any number of threads read, each with a
  * transaction of its own. A second process that opens the same store is refused.
- * It never syncs late: a commit that returned KAP_OK is on the disk. It does not
- * grow by itself, interpret values, or prove that an absent key was never there.
+ * It never syncs late (but see `unsynced`): a commit that returned KAP_OK is on the disk. It does
+ * not grow by itself, interpret values, or prove that an absent key was never there.
  */
 #ifndef KAP_STORE_H
 #define KAP_STORE_H
@@ -39,6 +39,8 @@ typedef struct {
     bool read_only;            /* must exist; only reading, no lock taken: nobody may write it */
     bool beside;    /* must exist; only reading, beside the process that writes it: takes a
                      * reader's slot. Not twice in one process */
+    bool unsynced;  /* commits are not durable: for a store that counts only once it was copied by
+                     * kap_store_backup */
     kap_buf_t *why; /* may be NULL; gets one sentence when opening fails */
 } kap_store_opts_t;
 

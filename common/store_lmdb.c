@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* The one door to LMDB 0.9. Default durability only: no NOSYNC, NOMETASYNC, WRITEMAP. */
+/* The one door to LMDB 0.9. Default durability only: no NOMETASYNC, WRITEMAP; NOSYNC only for what
+ * is made to be copied. */
 #include "store_backend.h"
 #include "seeded.h"
 
@@ -151,7 +152,7 @@ static int env_make(env_t *env, const kap_store_opts_t *opts, const char *const 
                                                     : 0);
     int rc = mdb_env_create(&env->mdb), dead;
 
-    if (KAP_SEEDED_BUG("sync_dropped") || KAP_SEEDED_BUG("receipt_before_sync"))
+    if (opts->unsynced || KAP_SEEDED_BUG("sync_dropped") || KAP_SEEDED_BUG("receipt_before_sync"))
         flags |= MDB_NOSYNC;
     if (rc == 0)
         rc = mdb_env_set_maxdbs(env->mdb, KAP_STORE_TABLES_MAX + 1);

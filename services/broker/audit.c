@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "anew.h"
 #include "be.h"
-#include "directory.h"
 #include "engine.h"
 #include "err.h"
 #include "ids.h"
@@ -13,18 +13,13 @@
 
 enum {
     SLICE_EVENTS = 1000,
-    BATCH_EVENTS_MAX = 1 << 20, /* no batch is larger */
-    LINES_MAX = 20,             /* differences told in words */
+    LINES_MAX = 20, /* differences told in words */
 };
 
 struct kap_audit {
     kap_store_t *twin;
     kap_engine_t *engine;
-    uint64_t directory_from; /* position of the directory in force, 0: none yet */
-    uint64_t done;           /* position entered so far */
-    kap_replayed_t *events;  /* of one batch */
-    uint32_t count, cap;
-    uint64_t differs;
+    kap_anew_t anew;
     kap_audit_report_t report;
     uint32_t lines;
 };
@@ -56,7 +51,7 @@ void kap_audit_destroy(kap_audit_t **audit)
         return;
     kap_engine_close(&a->engine);
     kap_store_close(&a->twin);
-    free(a->events);
+    kap_anew_fini(&a->anew);
     free(a);
     *audit = NULL;
 }
@@ -64,92 +59,6 @@ void kap_audit_destroy(kap_audit_t **audit)
 void kap_audit_report(const kap_audit_t *a, kap_audit_report_t *report)
 {
     *report = a->report;
-}
-
-/* --- entering the log anew --- */
-
-static int keep(kap_audit_t *a, kap_txn_t *txn, const kap_logged_t *logged)
-{
-    if (a->count == a->cap) {
-        uint32_t cap = a->cap == 0 ? 1024 : a->cap * 2;
-        kap_replayed_t *grown = realloc(a->events, cap * sizeof *grown);
-        if (grown == NULL)
-            return KAP_E_NOMEM;
-        a->events = grown;
-        a->cap = cap;
-    }
-    a->events[a->count].logged = *logged;
-    int rc = kap_rows_text(txn, logged->source, &a->events[a->count].source);
-    a->count++;
-    return rc == KAP_E_NOTFOUND ? KAP_E_CORRUPT : rc;
-}
-
-/* Reads the batch that begins after what was done. */
-static int read_batch(kap_audit_t *a, kap_txn_t *txn, kap_log_walk_t *walk)
-{
-    kap_logged_t logged;
-    int rc = KAP_OK;
-
-    a->count = 0;
-    for (uint64_t at = a->done + 1; rc == KAP_OK && a->count < BATCH_EVENTS_MAX; at++) {
-        rc = kap_log_walk_get(walk, at, KAP_LOGGED_ENDS | KAP_LOGGED_SEALED, &logged);
-        if (rc == KAP_E_NOTFOUND || (rc == KAP_OK && logged.begins_batch && a->count > 0))
-            return a->count > 0 ? KAP_OK : KAP_E_CORRUPT;
-        if (rc == KAP_OK)
-            rc = keep(a, txn, &logged);
-    }
-    return rc;
-}
-
-/* The directory that was in force for a position. */
-static int use_directory(kap_audit_t *a, kap_txn_t *txn, uint64_t position)
-{
-    kap_directory_t *dir;
-    kap_buf_t messages = {0};
-    kap_span_t json;
-    uint64_t from;
-    int rc = kap_rows_directory(txn, position, &from, &json);
-
-    if (rc != KAP_OK)
-        return rc == KAP_E_NOTFOUND ? KAP_E_CORRUPT : rc;
-    if (from == a->directory_from)
-        return KAP_OK;
-    rc = kap_directory_parse(json, &dir, &messages);
-    kap_buf_fini(&messages);
-    if (rc != KAP_OK)
-        return rc == KAP_E_CONFIG ? KAP_E_CORRUPT : rc;
-    rc = kap_engine_set_directory(a->engine, dir, json);
-    kap_directory_unref(&dir);
-    a->directory_from = from;
-    return rc;
-}
-
-static int replay_batch(kap_audit_t *a, kap_txn_t *txn, kap_log_walk_t *walk)
-{
-    int rc = read_batch(a, txn, walk);
-
-    if (rc == KAP_OK)
-        rc = use_directory(a, txn, a->done + 1);
-    if (rc == KAP_OK)
-        rc = kap_engine_replay(a->engine, a->events, a->count, &a->differs);
-    if (rc != KAP_OK)
-        return rc;
-    a->done += a->count;
-    a->report.events += a->count;
-    return KAP_OK;
-}
-
-/* Replays up to a position, at most `limit` events. */
-static int replay_to(kap_audit_t *a, kap_txn_t *txn, uint64_t to, uint64_t limit)
-{
-    kap_log_walk_t walk;
-    uint64_t begun = a->done;
-    int rc = kap_log_walk_open(txn, &walk);
-
-    while (rc == KAP_OK && a->done < to && a->done - begun < limit)
-        rc = replay_batch(a, txn, &walk);
-    kap_log_walk_close(&walk);
-    return rc != KAP_OK ? rc : a->done < to ? KAP_E_AGAIN : KAP_OK;
 }
 
 /* --- comparing --- */
@@ -288,9 +197,9 @@ static int compare(kap_audit_t *a, kap_txn_t *txn, const kap_head_t *head, kap_b
         return rc;
     if (head->seq != anew->seq || memcmp(head->chain, anew->chain, sizeof head->chain) != 0)
         differ(a, what, "meta", "the chain ends elsewhere", kap_span(head->chain, 32));
-    if (a->differs != 0)
+    if (a->anew.differs != 0)
         differ(a, what, "log", "the machines decide otherwise at this position",
-               kap_span(&a->differs, sizeof a->differs));
+               kap_span(&a->anew.differs, sizeof a->anew.differs));
     for (unsigned table = 0; rc == KAP_OK && table < KAP_ROWS_COUNT; table++) {
         if (is_compared(table))
             rc = compare_table(a, table, txn, twin, what);
@@ -301,12 +210,12 @@ static int compare(kap_audit_t *a, kap_txn_t *txn, const kap_head_t *head, kap_b
 
 /* --- steps --- */
 
-static int start(kap_audit_t *a, const kap_head_t *head)
+static int start(kap_audit_t *a, kap_txn_t *txn, const kap_head_t *head)
 {
     if (a->engine != NULL)
         return KAP_OK;
     int rc = kap_engine_open(a->twin, head->mesh, true, &a->engine);
-    return rc != KAP_OK ? rc : kap_engine_adopt(a->engine, head);
+    return rc != KAP_OK ? rc : kap_anew_begin(&a->anew, a->engine, txn, head);
 }
 
 int kap_audit_step(kap_audit_t *a, kap_txn_t *txn, kap_buf_t *what)
@@ -317,14 +226,15 @@ int kap_audit_step(kap_audit_t *a, kap_txn_t *txn, kap_buf_t *what)
     if (rc == KAP_OK && head.figures_moving)
         return KAP_E_AGAIN; /* nothing to compare with stands in this snapshot */
     if (rc == KAP_OK)
-        rc = start(a, &head);
+        rc = start(a, txn, &head);
     /* Not beyond the figures: a later slice has to stop where they stand then. */
     if (rc == KAP_OK)
-        rc = replay_to(a, txn, head.figures_seq, SLICE_EVENTS);
+        rc = kap_anew_to(&a->anew, txn, head.figures_seq, SLICE_EVENTS);
     if (rc == KAP_OK)
         rc = kap_engine_write_figures(a->engine);
     if (rc == KAP_OK)
-        rc = replay_to(a, txn, head.seq, UINT64_MAX);
+        rc = kap_anew_to(&a->anew, txn, head.seq, UINT64_MAX);
+    a->report.events = a->anew.done;
     if (rc != KAP_OK)
         return rc;
     a->report.position = head.seq;

@@ -375,6 +375,7 @@ static int open_requests(kap_broker_t *broker)
                               .reader = broker->reader,
                               .budget = broker->budget,
                               .epoch = kap_ledger_epoch(broker->ledger),
+                              .ended = kap_ledger_ended(broker->ledger),
                               .who = who_holds,
                               .may_read = parts_of,
                               .send = send_events,

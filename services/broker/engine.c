@@ -68,7 +68,7 @@ static int read_head(kap_engine_t *e, const uint8_t mesh[32])
     return memcmp(e->head.mesh, mesh, sizeof e->head.mesh) == 0 ? KAP_OK : KAP_E_CONFLICT;
 }
 
-static void make_source(kap_engine_t *e)
+void kap_engine_make_source(kap_engine_t *e)
 {
     memcpy(e->source, "broker/", 7);
     kap_hex_encode(e->head.epoch, KAP_LIMIT_EPOCH_BYTES, e->source + 7);
@@ -87,7 +87,7 @@ int kap_engine_open(kap_store_t *store, const uint8_t mesh[32], bool figures, ka
     e->scratch = kap_arena_new(1 << 20);
     rc = e->book == NULL || e->scratch == NULL ? KAP_E_NOMEM : read_head(e, mesh);
     if (rc == KAP_OK) {
-        make_source(e);
+        kap_engine_make_source(e);
         rc = figures || e->head.figures_moving ? kap_engine_catch_up(e) : KAP_OK;
     }
     if (rc != KAP_OK) {
@@ -145,7 +145,7 @@ int kap_engine_adopt(kap_engine_t *e, const kap_head_t *of)
     KAP_CHECK(e->head.seq == 0);
     memcpy(e->head.epoch, of->epoch, sizeof e->head.epoch);
     int rc = make_head(e->store, &e->head);
-    make_source(e);
+    kap_engine_make_source(e);
     return rc;
 }
 

@@ -67,4 +67,10 @@ int kap_engine_write_figures(kap_engine_t *engine);
  * event. */
 int kap_engine_adopt(kap_engine_t *engine, const kap_head_t *of);
 
+/* A restored store begins a new epoch: those that ended are written down, and `broker_restored` is
+ * the first event of the new one. `current` and `before` (kap_rows_ended) are of the store that was
+ * restored, which may have stood further on. Not for a store that anybody reads already. */
+int kap_engine_new_epoch(kap_engine_t *engine, const uint8_t current[KAP_LIMIT_EPOCH_BYTES],
+                         kap_span_t before, int64_t now);
+
 #endif

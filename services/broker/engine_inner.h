@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
  * engine_inner: what the engine's files share: engine.c (jobs into a batch), enter.c (one event
- * into log, chain and streams), due.c (deadlines that are over), replay.c (the log entered again).
+ * into log, chain and streams), due.c (deadlines that are over), replay.c (the log entered again),
+ * epoch.c (a restored store).
  * Nobody else includes it.
  */
 #ifndef KAP_ENGINE_INNER_H
@@ -56,6 +57,9 @@ int kap_engine_begin(kap_engine_t *e, int64_t now);
 /* Writes everything and commits; turn NULL: figures wait. After a failure: kap_engine_abandon. */
 int kap_engine_finish(kap_engine_t *e, const kap_engine_turn_t *turn);
 void kap_engine_abandon(kap_engine_t *e);
+
+/* The source of its own events, by the head's epoch. */
+void kap_engine_make_source(kap_engine_t *e);
 
 int kap_engine_write_head(kap_txn_t *txn, const kap_head_t *head);
 int kap_engine_put_figures(kap_engine_t *e, bool due);

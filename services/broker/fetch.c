@@ -9,6 +9,7 @@
 #include "err.h"
 #include "log.h"
 #include "map.h"
+#include "rows.h"
 #include "segment.h"
 
 enum {
@@ -31,6 +32,8 @@ typedef struct cursor {
     kap_stream_t *stream; /* NULL: not looked at, or may not be read */
     uint64_t seq;
     bool old_epoch;
+    uint64_t kept_log, kept_to; /* old epoch: what was kept of the log; of the stream, once known */
+    bool kept_known;
     int status; /* KAP_FETCH_ */
     kap_segment_t *segment;
     struct cursor *next, **prev; /* in stream->waiting, while the request waits */
@@ -221,6 +224,7 @@ static kap_blob_t *head_blob(fetch_t *f)
         bool known = cursor->stream && cursor->stream->known;
         states[i] = (kap_stream_state_t){.stream = cursor->name,
                                          .status = cursor->status,
+                                         .kept_to = cursor->kept_to,
                                          .head = known ? cursor->stream->head : cursor->seq};
     }
     kap_buf_reset(&fetcher->map);
@@ -501,6 +505,26 @@ static kap_segment_t *hot_segment(kap_fetcher_t *fetcher, const kap_segment_key_
     return segment;
 }
 
+/* A cursor of an epoch that ended: how far it still holds is counted in the store, once. */
+static look_t look_back(fetch_t *f, cursor_t *cursor, unsigned parts)
+{
+    kap_segment_key_t key = {.stream = cursor->stream,
+                             .index = (uint32_t)(cursor - f->cursors),
+                             .parts = parts,
+                             .kept_to = cursor->kept_log};
+    if (cursor->segment && cursor->segment->key.kept_to > 0) {
+        cursor->kept_to = cursor->segment->last;
+        cursor->kept_known = true;
+    }
+    kap_segment_unref(&cursor->segment);
+    if (cursor->kept_log > 0 && !cursor->kept_known) {
+        go_cold(f, &key);
+        return LOOK_AWAY;
+    }
+    cursor->status = KAP_FETCH_EPOCH_CHANGED;
+    return LOOK_NEXT;
+}
+
 /* Looks at one cursor. LOOK_FULL: the answer has no room for it; LOOK_AWAY: the request went
  * elsewhere and is not to be touched. */
 static look_t look(fetch_t *f, const kap_member_t *who, cursor_t *cursor)
@@ -513,6 +537,8 @@ static look_t look(fetch_t *f, const kap_member_t *who, cursor_t *cursor)
         kap_segment_unref(&cursor->segment);
         return LOOK_NEXT;
     }
+    if (cursor->old_epoch)
+        return look_back(f, cursor, parts);
     if (cursor->segment && cursor->segment->count > 0 && cursor->segment->key.parts == parts)
         return take(f, cursor);
     kap_segment_unref(&cursor->segment);
@@ -523,9 +549,7 @@ static look_t look(fetch_t *f, const kap_member_t *who, cursor_t *cursor)
                              .after = cursor->seq,
                              .max = f->max,
                              .max_bytes = f->max_bytes};
-    if (cursor->old_epoch) {
-        cursor->status = KAP_FETCH_EPOCH_CHANGED;
-    } else if (!stream->known || cursor->seq + 1 < stream->first) {
+    if (!stream->known || cursor->seq + 1 < stream->first) {
         cursor->segment = stream->known ? find_shared(fetcher, &key) : NULL;
         if (cursor->segment)
             return take(f, cursor);
@@ -678,6 +702,7 @@ static fetch_t *fetch_new(kap_fetcher_t *fetcher, const char *key, kap_span_t re
                                    .name = kap_span(name, at->stream.size),
                                    .seq = at->seq,
                                    .old_epoch = is_old(fetcher, at),
+                                   .kept_log = kap_ended_kept(fetcher->host.ended, at->epoch),
                                    .status = KAP_FETCH_OK};
         name += at->stream.size;
         places += at->seq;

@@ -33,6 +33,7 @@ typedef struct {
     kap_reader_t *reader;
     kap_budget_t *budget;
     const uint8_t *epoch; /* KAP_LIMIT_EPOCH_BYTES */
+    kap_span_t ended;     /* epochs before it, as kap_rows_ended has them */
     /* The member that holds the key now, or NULL. */
     const kap_member_t *(*who)(void *arg, const char *key);
     /* KAP_READ_ parts of a stream that it may read now. */

@@ -47,6 +47,7 @@ struct kap_ledger {
     kap_ledger_state_t state;
     size_t load;
     uint8_t epoch[KAP_LIMIT_EPOCH_BYTES];
+    kap_buf_t ended; /* epochs before it */
     bool fatal_told;
     /* the ledger thread's */
     uint32_t until_disk;
@@ -342,6 +343,21 @@ static int open_store(kap_ledger_t *l)
     return kap_store_open(&opts, &l->store);
 }
 
+static int read_ended(kap_ledger_t *l)
+{
+    kap_txn_t *txn;
+    kap_span_t ended;
+    int rc = kap_txn_begin(l->store, KAP_TXN_READ, &txn);
+
+    if (rc != KAP_OK)
+        return rc;
+    rc = kap_rows_ended(txn, &ended);
+    if (rc == KAP_OK)
+        kap_buf_append(&l->ended, ended);
+    kap_txn_abort(&txn);
+    return rc == KAP_OK ? l->ended.err : rc;
+}
+
 static int open_engine(kap_ledger_t *l, kap_directory_t *dir, kap_span_t json)
 {
     int rc;
@@ -363,7 +379,8 @@ static int open_engine(kap_ledger_t *l, kap_directory_t *dir, kap_span_t json)
     l->state.head_seq = head->seq;
     l->state.head_time = head->time;
     l->state.figures_seq = head->figures_seq;
-    return kap_engine_set_directory(l->engine, dir, json);
+    rc = read_ended(l);
+    return rc == KAP_OK ? kap_engine_set_directory(l->engine, dir, json) : rc;
 }
 
 /* What is left when no thread runs. */
@@ -374,6 +391,7 @@ static void free_ledger(kap_ledger_t *l)
     kap_wake_destroy(&l->wake);
     kap_directory_unref(&l->dir);
     kap_buf_fini(&l->json);
+    kap_buf_fini(&l->ended);
     destroy_jobs(l->jobs);
     pthread_mutex_destroy(&l->mutex);
     pthread_cond_destroy(&l->cond);
@@ -489,6 +507,11 @@ kap_store_t *kap_ledger_store(kap_ledger_t *l)
 const uint8_t *kap_ledger_epoch(const kap_ledger_t *l)
 {
     return l->epoch;
+}
+
+kap_span_t kap_ledger_ended(const kap_ledger_t *l)
+{
+    return kap_buf_span(&l->ended);
 }
 
 void kap_ledger_state(const kap_ledger_t *l, kap_ledger_state_t *state)

@@ -163,6 +163,9 @@ kap_store_t *kap_ledger_store(kap_ledger_t *ledger);
 /* The random epoch of the store, KAP_LIMIT_EPOCH_BYTES; constant. */
 const uint8_t *kap_ledger_epoch(const kap_ledger_t *ledger);
 
+/* The epochs that restores ended, as kap_rows_ended has them; constant. */
+kap_span_t kap_ledger_ended(const kap_ledger_t *ledger);
+
 /* Head as last delivered to on_results (or as opened). Loop thread. */
 typedef struct {
     uint64_t head_seq;

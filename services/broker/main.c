@@ -13,13 +13,32 @@
 #include "recover.h"
 #include "sock.h"
 
-enum { EXIT_USAGE = 2, OPTION_CHECK = 1000, OPTION_PRINT, OPTION_BACKUP, OPTION_SCRUB };
+enum {
+    EXIT_USAGE = 2,
+    OPTION_CHECK = 1000,
+    OPTION_PRINT,
+    OPTION_BACKUP,
+    OPTION_SCRUB,
+    OPTION_RESTORE,
+    OPTION_UNTIL
+};
 
 typedef struct {
     const char *config;
-    const char *backup; /* folder to make */
+    const char *backup;  /* folder to make */
+    const char *restore; /* folder to read */
+    uint64_t until;      /* 0: all of it */
     bool check, print, scrub;
 } args_t;
+
+static uint64_t position(struct argp_state *state, const char *text)
+{
+    char *end;
+    unsigned long long value = strtoull(text, &end, 10);
+    if (text[0] < '0' || text[0] > '9' || *end != '\0' || value == 0 || value > INT64_MAX)
+        argp_error(state, "--until: %s is no position of a log; they begin with 1", text);
+    return value;
+}
 
 static int on_option(int key, char *value, struct argp_state *state)
 {
@@ -40,9 +59,17 @@ static int on_option(int key, char *value, struct argp_state *state)
     case OPTION_SCRUB:
         args->scrub = true;
         return 0;
+    case OPTION_RESTORE:
+        args->restore = value;
+        return 0;
+    case OPTION_UNTIL:
+        args->until = position(state, value);
+        return 0;
     case ARGP_KEY_END:
         if (!args->config)
             argp_error(state, "no configuration: give it with --config FILE");
+        if (args->until && !args->restore)
+            argp_error(state, "--until goes with --restore");
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -59,6 +86,11 @@ static const struct argp_option options[] = {
      0},
     {"scrub", OPTION_SCRUB, NULL, 0,
      "Read all of the store, of a running broker too, say what is damaged, then end", 0},
+    {"restore", OPTION_RESTORE, "DIR", 0,
+     "Make the store, which must not be there, out of the backup in DIR, in a new epoch, then end",
+     0},
+    {"until", OPTION_UNTIL, "POSITION", 0,
+     "With --restore: keep the log up to this position and enter it anew", 0},
     {0},
 };
 const char *argp_program_version = "kapula-broker " KAP_VERSION;
@@ -96,6 +128,12 @@ static int serve(const kap_conf_t *conf)
     return rc;
 }
 
+/* The commands of recover.h have said what is wrong. */
+static bool speaks_for_itself(const args_t *args)
+{
+    return args->backup || args->scrub || args->restore;
+}
+
 /* What was asked for, once the process is set up; default: serve. */
 static int act(const args_t *args, const kap_conf_t *conf)
 {
@@ -103,6 +141,8 @@ static int act(const args_t *args, const kap_conf_t *conf)
         return kap_conf_print(conf, stdout);
     if (args->backup)
         return kap_recover_backup(conf, args->backup);
+    if (args->restore)
+        return kap_recover_restore(conf, args->restore, args->until);
     if (args->scrub)
         return kap_recover_scrub(conf);
     if (args->check) {
@@ -134,7 +174,7 @@ int main(int argc, char **argv)
         rc = kap_crypto_init();
     if (rc == KAP_OK)
         rc = act(&args, conf);
-    if (rc != KAP_OK)
+    if (rc != KAP_OK && !speaks_for_itself(&args))
         KAP_LOG(KAP_LOG_ERROR, "broker_failed", KAP_S("error", kap_err_text(rc)));
     kap_log_flush();
     kap_conf_close(&conf);

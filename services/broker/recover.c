@@ -4,13 +4,17 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "clock.h"
+#include "directory.h"
 #include "err.h"
 #include "ids.h"
+#include "live.h"
+#include "restore.h"
 #include "rows.h"
 #include "scrub.h"
 
@@ -176,4 +180,53 @@ int kap_recover_scrub(const kap_conf_t *conf)
            "--restore BACKUP\n",
            WTERMSIG(status));
     return KAP_E_CORRUPT;
+}
+
+/* --- restore --- */
+
+static int mesh_of(const kap_conf_t *conf, uint8_t mesh[32], int64_t *now)
+{
+    kap_directory_t *dir = NULL;
+    kap_clock_t *own = NULL;
+    const char *path = kap_conf_str(conf, "clock");
+    int rc = path != NULL ? kap_clock_file_open(path, &own) : KAP_OK;
+    const kap_clock_t *clock = own != NULL ? own : kap_clock_system();
+    kap_live_opts_t live = {.path = kap_conf_str(conf, "directory"),
+                            .authority = kap_conf_str(conf, "authority"),
+                            .rehearsal = path != NULL,
+                            .plain = kap_conf_bool(conf, "plain"),
+                            .clock = clock};
+
+    *now = kap_clock_now_ms(clock);
+    rc = rc == KAP_OK ? kap_live_check(&live, &dir) : KAP_E_CONFIG;
+    if (rc == KAP_OK)
+        memcpy(mesh, kap_directory_mesh(dir), 32);
+    kap_directory_unref(&dir);
+    kap_clock_destroy(&own);
+    return rc;
+}
+
+int kap_recover_restore(const kap_conf_t *conf, const char *directory, uint64_t until)
+{
+    kap_buf_t why = {0};
+    kap_restored_t made;
+    kap_restore_opts_t opts = {
+        .from = directory, .to = kap_conf_str(conf, "store"), .until = until, .why = &why};
+    int rc = mesh_of(conf, opts.mesh, &opts.now);
+
+    if (rc != KAP_OK)
+        return rc; /* said where it was found */
+    rc = kap_restore(&opts, &made);
+    if (rc == KAP_OK) {
+        printf("restored %s\nkept_to %" PRIu64 "\n", opts.to, made.kept_to);
+        print_head(&made.head);
+        if (made.differs > 0)
+            printf("differs %" PRIu64 ": this program decides that position otherwise than it was "
+                   "decided then\n",
+                   made.differs);
+    } else {
+        fprintf(stderr, "nothing was restored to %s: %s\n", opts.to, kap_buf_cstr(&why));
+    }
+    kap_buf_fini(&why);
+    return rc;
 }

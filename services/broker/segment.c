@@ -30,7 +30,8 @@ typedef struct {
 bool kap_segment_key_eq(const kap_segment_key_t *a, const kap_segment_key_t *b)
 {
     return a->stream == b->stream && a->index == b->index && a->parts == b->parts &&
-           a->after == b->after && a->max == b->max && a->max_bytes == b->max_bytes;
+           a->after == b->after && a->max == b->max && a->max_bytes == b->max_bytes &&
+           a->kept_to == b->kept_to;
 }
 
 uint32_t kap_segment_key_hash(const kap_segment_key_t *key)
@@ -242,9 +243,14 @@ int kap_segment_cold(const kap_segment_key_t *key, kap_txn_t *txn, kap_segment_t
     if (!arena)
         return KAP_E_NOMEM;
     int rc = kap_rows_stream_head(txn, key->stream->name, &head);
-    if (rc == KAP_OK && head > key->after)
+    uint64_t kept = 0;
+    if (rc == KAP_OK && key->kept_to > 0)
+        rc = kap_rows_stream_kept(txn, key->stream->name, key->kept_to, &kept);
+    else if (rc == KAP_OK && head > key->after)
         rc = cold_events(&build, txn, arena);
     rc = finish(&build, rc, head, out);
+    if (rc == KAP_OK && key->kept_to > 0)
+        (*out)->last = kept;
     kap_arena_destroy(&arena);
     return rc;
 }

@@ -23,6 +23,8 @@ typedef struct {
     uint64_t after;
     uint32_t max;
     size_t max_bytes; /* one event is always taken */
+    uint64_t kept_to; /* not 0: no events are wanted, but how far the stream reaches at or below
+                       * this position of the log: in `last`. Cold only */
 } kap_segment_key_t;
 
 typedef struct {

@@ -40,15 +40,20 @@ static int print_log(kap_txn_t *txn)
     kap_log_walk_t walk;
     kap_logged_t e;
     kap_span_t source;
-    char mesh[65], epoch[33], chain[65], leaf[65];
+    char mesh[65], epoch[33], begun[33], chain[65], leaf[65];
+    uint8_t first[16];
     int rc = kap_rows_head(txn, &head);
+    if (rc == KAP_OK)
+        rc = kap_rows_first_epoch(txn, &head, first);
     if (rc != KAP_OK)
         return rc;
     kap_hex_encode(head.mesh, 32, mesh);
     kap_hex_encode(head.epoch, 16, epoch);
+    kap_hex_encode(first, 16, begun);
     kap_hex_encode(head.chain, 32, chain);
-    printf("{\"seq\":%llu,\"mesh\":\"%s\",\"epoch\":\"%s\",\"chain\":\"%s\"}\n",
-           (unsigned long long)head.seq, mesh, epoch, chain);
+    printf(
+        "{\"seq\":%llu,\"mesh\":\"%s\",\"epoch\":\"%s\",\"first_epoch\":\"%s\",\"chain\":\"%s\"}\n",
+        (unsigned long long)head.seq, mesh, epoch, begun, chain);
     rc = kap_log_walk_open(txn, &walk);
     for (uint64_t seq = 1; rc == KAP_OK && seq <= head.seq; seq++) {
         rc = kap_log_walk_get(&walk, seq, KAP_LOGGED_ENDS | KAP_LOGGED_SEALED, &e);
@@ -91,8 +96,12 @@ static int show_log(const char *folder)
 static int check_chain(kap_txn_t *txn, kap_log_walk_t *walk, const kap_head_t *head, kap_buf_t *why)
 {
     uint8_t chain[HASH];
+    uint8_t first[16];
     kap_logged_t e;
-    kap_chain_start(head->mesh, head->epoch, chain);
+    int begun = kap_rows_first_epoch(txn, head, first);
+    if (begun != KAP_OK)
+        return begun;
+    kap_chain_start(head->mesh, first, chain);
     for (uint64_t seq = 1; seq <= head->seq; seq++) {
         int rc = kap_log_walk_get(walk, seq, KAP_LOGGED_ENDS | KAP_LOGGED_SEALED, &e);
         if (rc != KAP_OK) {
@@ -103,7 +112,6 @@ static int check_chain(kap_txn_t *txn, kap_log_walk_t *walk, const kap_head_t *h
     }
     if (memcmp(chain, head->chain, HASH) != 0)
         kap_buf_str(why, "the chain ends elsewhere");
-    (void)txn;
     return KAP_OK;
 }
 

@@ -157,10 +157,10 @@ def log_of(store):
 
 
 def check_chain(head, rows, mesh_id):
-    """The chain of SPEC.md (Hashes) over every leaf, from the mesh and the epoch to the head."""
+    """The chain of SPEC.md (Hashes) over every leaf, from the mesh and the first epoch to the head."""
     assert sorted(rows) == list(range(1, head["seq"] + 1)), "the log has gaps"
     assert head["mesh"] == mesh_id.hex()
-    chain = h(b"\x03" + mesh_id + bytes.fromhex(head["epoch"]))
+    chain = h(b"\x03" + mesh_id + bytes.fromhex(head["first_epoch"]))
     for seq in range(1, head["seq"] + 1):
         chain = h(b"\x02" + chain + bytes.fromhex(rows[seq]["leaf"]))
     assert chain.hex() == head["chain"], "the chain ends elsewhere"

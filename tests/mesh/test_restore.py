@@ -2,14 +2,19 @@
 """Backup, scrub and restore of a broker's store, as commands, with whole daemons."""
 
 import os
+import re
 import shutil
 import subprocess
+import sys
 import threading
 import unittest
 
-from kapula_client import new_producer
-from lone import Broker, created
-from mesh import BIN, Mesh, wait_for
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "faults"))
+# pylint: disable=wrong-import-position
+import rig  # noqa: E402
+from kapula_client import NEVER, new_producer  # noqa: E402
+from lone import Broker, created  # noqa: E402
+from mesh import BIN, Mesh, wait_for  # noqa: E402
 
 
 def command(broker, *words):
@@ -144,6 +149,213 @@ class ScrubTest(Lone):
         self.assertEqual(done.returncode, 1)
         self.assertIn("the store is damaged", done.stderr)
         self.assertFalse(os.path.exists(self.broker.path("copy")))
+
+
+class RestoreTest(Lone):
+    def move(self, name="moved"):
+        """Ends the broker and moves its store away."""
+        self.stop()
+        os.rename(self.broker.path("store"), self.broker.path(name))
+        return self.broker.path(name)
+
+    def head(self, stream="region/mikkeli"):
+        """Epoch and last sequence of a stream."""
+        client = self.broker.client("finnvera")
+        try:
+            head, _ = client.fetch({stream: (NEVER, 0)}, most=1)
+            return head["epoch"], head["streams"][0][2]
+        finally:
+            client.close()
+
+    def told(self, epoch, seq, stream="region/mikkeli"):
+        """Status and kept_to of a cursor."""
+        client = self.broker.client("finnvera")
+        try:
+            _, status, _, kept_to = client.fetch({stream: (epoch, seq)})[0]["streams"][0]
+            return status, kept_to
+        finally:
+            client.close()
+
+    def check_log(self, moved="store"):
+        self.stop()
+        head, rows = rig.log_of(self.broker.path(moved))
+        rig.check_chain(head, rows, self.broker.mesh)
+        self.broker.start()
+        rig.recount(self.broker.client("operator"))
+
+    def test_a_backup_begins_a_new_epoch_and_readers_are_told_what_was_kept(self):
+        self.publish(60)
+        old, seq = self.head()
+        self.assertEqual(seq, 60)
+        self.says(command(self.broker, "--backup", self.broker.path("copy")))
+        self.publish(40)
+        self.move()
+        said = self.says(command(self.broker, "--restore", self.broker.path("copy")))
+        self.assertEqual((said["kept_to"], said["position"]), ("60", "61"))
+        self.broker.start()
+        new, seq = self.head()
+        self.assertNotEqual(new, old)
+        self.assertEqual((new.hex(), seq), (said["epoch"], 60))
+        self.assertEqual(self.told(old, 100), ("epoch_changed", 60))
+        self.assertEqual(self.told(old, 10), ("epoch_changed", 60))
+        self.assertEqual(self.told(bytes([1]) * 16, 10), ("epoch_changed", 0))
+        self.assertEqual(self.told(new, 60), ("ok", 0))
+        self.check_log()
+        # what the sender holds beyond the backup it sends again, and it gets places of its own
+        self.sent = 60
+        self.assertEqual(self.publish(40), 101)
+        self.assertEqual(self.told(old, 100), ("epoch_changed", 60))
+        # a second restore, of the store itself, goes further back
+        moved = self.move("again")
+        said = self.says(command(self.broker, "--restore", moved, "--until", "30"))
+        self.assertEqual(said["kept_to"], "30")
+        self.broker.start()
+        self.assertEqual(self.told(old, 100), ("epoch_changed", 30))
+        self.assertEqual(self.told(new, 90), ("epoch_changed", 30))
+        self.check_log()
+
+    def test_a_point_in_time_is_what_was_known_then(self):
+        figures = []
+        for _ in range(2):
+            self.publish(50)
+            operator = self.broker.client("municipality")
+            figures.append(operator.query("edges", region="mikkeli", min_seq=self.sent)["edges"])
+            operator.close()
+        moved = self.move()
+        said = self.says(command(self.broker, "--restore", moved, "--until", "50"))
+        self.assertEqual((said["kept_to"], said["position"]), ("50", "51"))
+        self.assertNotIn("differs", said)
+        self.broker.start()
+        client = self.broker.client("municipality")
+        self.assertEqual(client.query("mark", source=self.source)["last"], 50)
+        self.assertEqual(client.query("edges", region="mikkeli", min_seq=51)["edges"], figures[0])
+        client.close()
+        self.check_log()
+
+    def test_a_damaged_store_gives_what_is_whole_of_its_log(self):
+        self.publish(120)
+        moved = self.move()
+        with open(os.path.join(moved, "data.mdb"), "r+b") as file:
+            at = file.read().rindex(b"consent_how")
+            file.seek(at)
+            file.write(b"X")
+        done = command(self.broker, "--restore", moved)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("the backup is damaged", done.stderr)
+        self.assertFalse(os.path.exists(self.broker.path("store/data.mdb")))
+        done = command(self.broker, "--restore", moved, "--until", "120")
+        self.assertEqual(done.returncode, 1)
+        whole = int(re.search(r"--until (\d+)", done.stderr).group(1))
+        self.assertTrue(100 <= whole < 120, whole)
+        said = self.says(command(self.broker, "--restore", moved, "--until", str(whole)))
+        self.assertEqual(said["kept_to"], str(whole))
+        self.broker.start()
+        self.head()
+        self.check_log()
+
+    def test_what_cannot_be_restored_is_said(self):
+        self.publish(10)
+        done = command(self.broker, "--restore", self.broker.path("copy"))
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("there is a store already", done.stderr)
+        moved = self.move()
+        for words, sentence, code in [
+                (["--restore", self.broker.path("none")], "not found", 1),
+                (["--restore", moved, "--until", "11"], "the backup ends at position 10", 1),
+                (["--restore", moved, "--until", "0"], "is no position of a log", 2),
+                (["--until", "1"], "--until goes with --restore", 2)]:
+            done = command(self.broker, *words)
+            self.assertEqual(done.returncode, code, words)
+            self.assertIn(sentence, done.stderr)
+            self.assertFalse(os.path.exists(self.broker.path("store/data.mdb")))
+        other = Broker()
+        self.addCleanup(other.stop)
+        wait_for("its store", lambda: os.path.exists(other.path("store/data.mdb")))
+        done = command(self.broker, "--restore", other.path("store"))
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("another mesh", done.stderr)
+
+
+class HealingTest(unittest.TestCase):
+    """Nodes, a broker restored from an older backup, and the same mesh as before."""
+
+    def setUp(self):
+        self.mesh = Mesh()
+        self.mesh.__enter__()
+        self.addCleanup(self.mesh.__exit__)
+
+    def broker(self, *words):
+        done = subprocess.run([os.path.join(BIN, "kapula-broker"), "-c",
+                               self.mesh.path("daemons", "broker.conf"), *words],
+                              capture_output=True, text=True, timeout=120, check=False)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        return dict(line.split(" ", 1) for line in done.stdout.splitlines() if " " in line)
+
+    def refer(self, keys):
+        """Referrals of the municipality; their ids."""
+        door = rig.Door(self.mesh, "municipality")
+        try:
+            answers = [rig.refer(door, key, "finnvera") for key in keys]
+        finally:
+            door.close()
+        self.assertTrue(all(answer["accepted"] for answer in answers), answers)
+        return [answer["subject"] for answer in answers]
+
+    def settle(self):
+        for member in rig.NODES:
+            wait_for(f"an empty outbox of {member}", lambda m=member: rig.idle(self.mesh, m))
+
+    def states(self, referrals):
+        return {who: {r: self.mesh.state(who, r) for r in referrals}
+                for who in ("municipality", "finnvera")}
+
+    def store(self):
+        with open(self.mesh.path("daemons", "broker.conf"), encoding="utf-8") as file:
+            return re.search(r'store = "([^"]*)"', file.read()).group(1)
+
+    def test_an_older_backup_is_healed_by_what_the_nodes_hold(self):
+        early = self.refer([f"early/{n}" for n in range(5)])
+        for referral in early:
+            self.mesh.until_state("finnvera", referral, "delivered")
+        self.settle()
+        before = self.broker("--backup", self.mesh.path("copy"))
+        self.mesh.kapula("finnvera", "answer", early[0], "accept")
+        late = self.refer([f"late/{n}" for n in range(5)])
+        for referral in late:
+            self.mesh.until_state("municipality", referral, "delivered")
+        self.mesh.until_state("municipality", early[0], "accepted")
+        self.settle()
+        states = self.states(early + late)
+        edge = self.mesh.edge("coordinator", "municipality", "finnvera")
+        streams = {who: self.said(who) for who in ("municipality", "finnvera")}
+        self.mesh.kill("broker")
+        store = self.store()
+        os.rename(store, store + ".moved")
+        said = self.broker("--restore", self.mesh.path("copy"))
+        self.assertEqual(said["kept_to"], before["position"])
+        self.mesh.start("broker")
+        for who, events in streams.items():
+            wait_for(f"all that {who} had been told",
+                     lambda who=who, events=events: self.said(who) >= events)
+        self.settle()
+        self.assertEqual({who: self.said(who) for who in streams}, streams)
+        for who, of in states.items():
+            for referral, state in of.items():
+                self.mesh.until_state(who, referral, state)
+        rig.audit(self.mesh)
+        again = self.mesh.edge("coordinator", "municipality", "finnvera")
+        for name in ("sent", "delivered", "accepted", "open"):
+            self.assertEqual(again.get(name), edge.get(name), name)
+        self.mesh.kill("broker", 15)
+        head, rows = rig.log_of(store)
+        rig.check_chain(head, rows, rig.broker_of(self.mesh)[2])
+        self.assertNotEqual(head["epoch"], head["first_epoch"])
+        self.mesh.start("broker")
+
+    def said(self, who):
+        """What stands in a member's stream, wherever it lies and whoever said it anew."""
+        return {(event["type"], event["subject"])
+                for _, event in rig.stream_of(self.mesh, who).values()}
 
 
 if __name__ == "__main__":

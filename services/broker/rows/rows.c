@@ -89,6 +89,22 @@ bool kap_ended_next(kap_span_t *rest, kap_ended_t *ended)
     return true;
 }
 
+uint64_t kap_ended_kept(kap_span_t ended, const uint8_t epoch[16])
+{
+    kap_ended_t one;
+    uint64_t kept = 0;
+    bool found = false;
+
+    while (kap_ended_next(&ended, &one)) {
+        if (!found && memcmp(one.epoch, epoch, sizeof one.epoch) != 0)
+            continue;
+        if (!found || one.kept_to < kept)
+            kept = one.kept_to; /* a later restore may have gone further back */
+        found = true;
+    }
+    return kept;
+}
+
 int kap_rows_first_epoch(kap_txn_t *txn, const kap_head_t *head, uint8_t epoch[16])
 {
     kap_span_t rest;
@@ -554,6 +570,27 @@ int kap_rows_stream_after(kap_txn_t *txn, kap_span_t stream, uint64_t after, uin
     }
     if (rc == KAP_OK)
         *count = n;
+    return rc;
+}
+
+int kap_rows_stream_kept(kap_txn_t *txn, kap_span_t stream, uint64_t log_seq, uint64_t *count)
+{
+    uint64_t low = 0, high = 0, at;
+    uint32_t found;
+    int rc = kap_rows_stream_head(txn, stream, &high);
+
+    while (rc == KAP_OK && low < high) { /* low places are at or below it, high + 1 is not */
+        uint64_t middle = low + (high - low + 1) / 2;
+        rc = kap_rows_stream_after(txn, stream, middle - 1, &at, 1, &found);
+        if (rc == KAP_OK && found != 1)
+            rc = KAP_E_CORRUPT;
+        if (rc == KAP_OK && at <= log_seq)
+            low = middle;
+        else
+            high = middle - 1;
+    }
+    if (rc == KAP_OK)
+        *count = low;
     return rc;
 }
 

@@ -101,6 +101,10 @@ int kap_rows_ended(kap_txn_t *txn, kap_span_t *ended);
 /* Takes the next one off; false at the end. */
 bool kap_ended_next(kap_span_t *rest, kap_ended_t *ended);
 
+/* Last position of the log that is still there of an epoch that ended; 0: none of it is, or it was
+ * never this store's. */
+uint64_t kap_ended_kept(kap_span_t ended, const uint8_t epoch[16]);
+
 /* The epoch in which the log began: the chain starts with it, whatever was restored since. */
 int kap_rows_first_epoch(kap_txn_t *txn, const kap_head_t *head, uint8_t epoch[16]);
 
@@ -180,6 +184,9 @@ int kap_rows_stream_head(kap_txn_t *txn, kap_span_t stream, uint64_t *seq);
  * place after + 1, and so on. *count 0: nothing after it. */
 int kap_rows_stream_after(kap_txn_t *txn, kap_span_t stream, uint64_t after, uint64_t log_seqs[],
                           uint32_t max, uint32_t *count);
+
+/* How many of the stream's events lie at or below a position of the log. */
+int kap_rows_stream_kept(kap_txn_t *txn, kap_span_t stream, uint64_t log_seq, uint64_t *count);
 
 /* --- producers --- */
 

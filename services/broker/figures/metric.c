@@ -704,6 +704,17 @@ static void month_window(const kap_metric_query_t *query, int32_t month, kap_win
     kap_window_days(window, all->zone, whole.has_from, whole.from, true, whole.to);
 }
 
+/* Events may be refused after the last referral was created, up to now. */
+static void reach_now(const kap_metric_query_t *query, int32_t *first, int32_t *last)
+{
+    int32_t now = kap_cell_at(KAP_PERIOD_MONTH, kap_cell_zone(query->what.scope.utc), query->now);
+
+    if (query->metric != KAP_METRIC_DATA_QUALITY)
+        return;
+    *first = *first < now ? *first : now;
+    *last = *last > now ? *last : now;
+}
+
 static int add_months(rows_t *r)
 {
     const kap_window_t *all = &r->query->what.window;
@@ -712,6 +723,8 @@ static int add_months(rows_t *r)
                  ? kap_own_months(r->at, r->query, &first, &last)
                  : kap_sum_months(r->at->summer, &r->query->what, &first, &last);
 
+    if (rc == KAP_OK)
+        reach_now(r->query, &first, &last);
     if (rc != KAP_OK || first > last)
         return rc;
     /* the window's zone may see the same instant in the month beside */

@@ -115,7 +115,8 @@ BY = {"matrix": RATES, "acceptance": RATES, "time-to-accept": RATES, "time-to-co
       "time-to-complete": RATES, "loop-closed": RATES, "targets": RATES, "served": SHAPE,
       "ping-pong": SHAPE + ["edge"], "chain-length": SHAPE, "working-together": ["edge"],
       "data-quality": ["member", "edge", "region", "month"], "orphans": ["member", "region"],
-      "meetings": ["member", "month"], "follow-up": [], "reciprocity": [], "silent-edges": [], "concentration": []}
+      "meetings": ["member", "month"], "follow-up": [], "reciprocity": [], "silent-edges": [],
+      "concentration": []}
 # Those that are compared as organisations are today.
 NOW_VIEW = set(BY) - {"orphans", "silent-edges", "meetings", "follow-up"}
 CASES = {"time-to-complete", "loop-closed", "served", "ping-pong", "chain-length",
@@ -164,7 +165,8 @@ def question(metric, scope, steps, rng):
         periods = kind in ("flow", "stock")
         ask.update(month_window(rng, steps) if periods or rng.random() < 0.5 else
                    window(rng, steps))
-        if not periods and metric not in CASES | {"data-quality", "meetings", "follow-up"} and rng.random() < 0.2:
+        any_zone = not periods and metric not in CASES | {"data-quality", "meetings", "follow-up"}
+        if any_zone and rng.random() < 0.2:
             ask["zone"] = rng.choice(["UTC", "Europe/Helsinki"])
     if metric in ("time-to-accept", "time-to-contact", "time-to-complete", "ping-pong"):
         ask["time"] = rng.choice(["working", "elapsed"])

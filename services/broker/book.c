@@ -8,14 +8,13 @@
 #include "crypto.h"
 #include "err.h"
 #include "seeded.h"
+#include "waiting.h"
 
 enum {
-    NAMES_KEPT_MAX = 200000,  /* a guess: names in memory before they are read anew */
-    TAIL_ROWS_MAX = 32,       /* so many batches are folded into streams at once, ... */
-    SOME_MIN = 1024,          /* a guess: fewer cases are counted at once */
-    ROWS_KEPT_MAX = 16 << 20, /* a guess: bytes of rows kept for counting; others are read again */
-    TAIL_BYTES_MAX = 65536,   /* ... or those that together have so many bytes: who reads a
-                               * stream to its end walks them all */
+    NAMES_KEPT_MAX = 200000, /* a guess: names in memory before they are read anew */
+    TAIL_ROWS_MAX = 32,      /* so many batches are folded into streams at once, ... */
+    TAIL_BYTES_MAX = 65536,  /* ... or those that together have so many bytes: who reads a
+                              * stream to its end walks them all */
 };
 
 typedef struct {
@@ -29,25 +28,6 @@ typedef struct pending {
     kap_span_t value;
     struct pending *next;
 } pending_t;
-
-/* Room of a row that waits, and in which order it was created. */
-typedef struct {
-    uint8_t *data;
-    size_t cap;
-    uint64_t created_seq;
-} row_place_t;
-
-/* A case that is to be counted. */
-typedef struct {
-    uint32_t scope, region;
-    kap_span_t id;
-    bool whole;   /* begun since figures were written: all its referrals stand here, as they are */
-    bool counted; /* and nothing came since */
-    bool before;  /* counted before, in part of what waits */
-    kap_count_row_t *rows;
-    row_place_t *places; /* where rows[i] lies */
-    uint32_t count, cap;
-} waiting_t;
 
 /* A row of the index of what is followed, in order. */
 typedef struct followed {
@@ -82,16 +62,9 @@ struct kap_book {
     uint32_t saved_count, saved_cap;
     kap_count_change_t *extra; /* changes that no referral's row tells */
     uint32_t extra_count, extra_cap;
-    uint32_t directory; /* number of the one in force */
-    /* what waits to be counted, from batch to batch */
-    kap_arena_t *waiting_arena;
-    kap_index_t waiting, cases;
-    kap_count_refused_t *refused;
-    uint32_t refused_count, refused_cap, refused_before; /* before: those of earlier batches */
-    uint32_t region; /* those of the regions up to here were counted before the others; 0: none */
-    waiting_t **chosen; /* of this batch: counted, once it is committed */
-    uint32_t chosen_count;
-    bool urgent, doubtful; /* doubtful: some of it may be of a batch that came to nothing */
+    uint32_t directory;     /* number of the one in force */
+    kap_waiting_t *waiting; /* to be counted, from batch to batch */
+    bool urgent;
 };
 
 static const size_t object_bytes[KAP_OBJECT_KINDS] = {
@@ -113,13 +86,11 @@ kap_book_t *kap_book_new(bool figures)
         return NULL;
     s->figures = figures;
     s->name_arena = kap_arena_new(64 << 10);
-    s->waiting_arena = kap_arena_new(256 << 10);
+    s->waiting = kap_waiting_new();
     s->directory = 1;
     kap_index_init(&s->names);
     kap_index_init(&s->objects);
-    kap_index_init(&s->waiting);
-    kap_index_init(&s->cases);
-    if (s->name_arena == NULL || s->waiting_arena == NULL)
+    if (s->name_arena == NULL || s->waiting == NULL)
         kap_book_destroy(&s);
     return s;
 }
@@ -131,12 +102,9 @@ void kap_book_destroy(kap_book_t **book)
     if (s == NULL)
         return;
     kap_arena_destroy(&s->name_arena);
-    kap_arena_destroy(&s->waiting_arena);
+    kap_waiting_destroy(&s->waiting);
     kap_index_fini(&s->names);
     kap_index_fini(&s->objects);
-    kap_index_fini(&s->waiting);
-    kap_index_fini(&s->cases);
-    free(s->refused);
     kap_buf_fini(&s->buf);
     free(s);
     *book = NULL;
@@ -159,8 +127,7 @@ void kap_book_begin(kap_book_t *s, kap_txn_t *txn, kap_arena_t *arena)
     s->in_group = false;
     s->extra = NULL;
     s->extra_count = s->extra_cap = 0;
-    s->refused_count = s->refused_before;
-    s->chosen_count = 0;
+    kap_waiting_begin(s->waiting);
     kap_index_reset(&s->objects);
 }
 
@@ -214,7 +181,7 @@ void kap_book_forget(kap_book_t *s)
     s->last_number = 0;
     s->numbers_known = false;
     s->tail_known = false;
-    s->doubtful = true;
+    kap_waiting_doubt(s->waiting);
 }
 
 /* --- names --- */
@@ -447,6 +414,28 @@ static void *object(kap_book_t *s, kap_object_kind_t kind, uint32_t scope, kap_s
     return o;
 }
 
+/* Rows that wait to be counted need not be read; they are copied, since the next put overwrites
+ * them. */
+static int read_referral(kap_book_t *s, uint32_t scope, kap_span_t id, kap_referral_row_t *row)
+{
+    kap_span_t kept;
+
+    if (!kap_waiting_find_referral(s->waiting, scope, id, &kept))
+        return kap_rows_referral(s->txn, scope, id, row);
+    kept = kap_arena_dup(s->arena, kept);
+    return kept.data == NULL ? KAP_E_NOMEM : kap_referral_row_unpack(kept, row);
+}
+
+static int read_case(kap_book_t *s, uint32_t scope, kap_span_t id, kap_case_row_t *row)
+{
+    kap_span_t kept;
+
+    if (!kap_waiting_find_case(s->waiting, scope, id, &kept))
+        return kap_rows_case_row(s->txn, scope, id, row);
+    kept = kap_arena_dup(s->arena, kept);
+    return kept.data == NULL ? KAP_E_NOMEM : kap_case_row_unpack(kept, row);
+}
+
 kap_referral_object_t *kap_book_referral(kap_book_t *s, uint32_t scope, kap_span_t id)
 {
     bool made;
@@ -454,7 +443,7 @@ kap_referral_object_t *kap_book_referral(kap_book_t *s, uint32_t scope, kap_span
 
     if (r == NULL || !made)
         return r;
-    r->o.known = found(s, kap_rows_referral(s->txn, scope, id, &r->row));
+    r->o.known = found(s, read_referral(s, scope, id, &r->row));
     if (!r->o.known) {
         kap_referral_init(&r->row.r);
         r->row.due_indexed_at = KAP_REFERRAL_NO_TIME;
@@ -470,7 +459,7 @@ kap_case_object_t *kap_book_case(kap_book_t *s, uint32_t scope, kap_span_t id)
 
     if (c == NULL || !made)
         return c;
-    c->o.known = found(s, kap_rows_case_row(s->txn, scope, id, &c->row));
+    c->o.known = found(s, read_case(s, scope, id, &c->row));
     if (!c->o.known)
         c->row = (kap_case_row_t){.started_at = KAP_REFERRAL_NO_TIME,
                                   .first_accepted_at = KAP_REFERRAL_NO_TIME};
@@ -713,17 +702,7 @@ void kap_book_figure(kap_book_t *s, const kap_count_change_t *change)
 
 void kap_book_refused(kap_book_t *s, uint32_t member, int64_t at)
 {
-    if (s->refused_count == s->refused_cap) {
-        uint32_t cap = s->refused_cap == 0 ? 64 : s->refused_cap * 2;
-        kap_count_refused_t *grown = realloc(s->refused, cap * sizeof *grown);
-        if (grown == NULL) {
-            kap_book_fail(s, KAP_E_NOMEM);
-            return;
-        }
-        s->refused = grown;
-        s->refused_cap = cap;
-    }
-    s->refused[s->refused_count++] = (kap_count_refused_t){member, at};
+    found(s, kap_waiting_refused(s->waiting, member, at));
 }
 
 void kap_book_followed(kap_book_t *s, const kap_followed_change_t *change)
@@ -979,140 +958,35 @@ static void write_touched(kap_book_t *s)
         write_tail(s, base);
 }
 
-/* --- what waits to be counted --- */
-
-/* A change on its own, e.g. of a tally. */
-static void wait_for_figures(kap_book_t *s, const kap_count_change_t *change)
-{
-    uint64_t hash = kap_index_hash(&s->waiting, change->key.seq, kap_span(NULL, 0));
-    size_t place = SIZE_MAX;
-    kap_count_change_t *waiting;
-
-    while ((waiting = kap_index_find(&s->waiting, hash, &place)) != NULL) {
-        if (waiting->key.seq == change->key.seq) {
-            *waiting = *change;
-            return;
-        }
-    }
-    waiting = kap_arena_alloc(s->waiting_arena, sizeof *waiting);
-    if (waiting == NULL || kap_index_add(&s->waiting, hash, waiting) != KAP_OK)
-        kap_book_fail(s, KAP_E_NOMEM);
-    else
-        *waiting = *change;
-}
-
-/* The case as it waits; `whole` for one that waits from now on. NULL on error. */
-static waiting_t *waiting_case(kap_book_t *s, uint32_t scope, kap_span_t id, uint32_t region,
-                               bool whole)
-{
-    uint64_t hash = kap_index_hash(&s->cases, scope, id);
-    size_t place = SIZE_MAX;
-    waiting_t *w;
-
-    while ((w = kap_index_find(&s->cases, hash, &place)) != NULL) {
-        if (w->scope == scope && kap_span_eq(w->id, id)) {
-            w->counted = false;
-            return w;
-        }
-    }
-    w = kap_arena_calloc(s->waiting_arena, 1, sizeof *w);
-    if (w != NULL)
-        w->id = kap_arena_dup(s->waiting_arena, id);
-    if (w == NULL || w->id.data == NULL || kap_index_add(&s->cases, hash, w) != KAP_OK) {
-        kap_book_fail(s, KAP_E_NOMEM);
-        return NULL;
-    }
-    w->scope = scope;
-    w->region = region;
-    w->whole = whole;
-    return w;
-}
+/* --- objects --- */
 
 void kap_book_count_case(kap_book_t *s, uint32_t scope, kap_span_t id, uint32_t region)
 {
-    (void)waiting_case(s, scope, id, region, false);
+    found(s, kap_waiting_case(s->waiting, scope, id, region));
 }
 
-/* Did the case begin in this batch, and is there room to keep its rows? */
+/* Did the case begin in this batch? */
 static bool begins(const kap_book_t *s, uint32_t scope, kap_span_t id)
 {
-    if (kap_arena_held_bytes(s->waiting_arena) > ROWS_KEPT_MAX)
-        return false;
     uint64_t hash = hash_of(s, KAP_OBJECT_CASE, scope, id);
     const kap_object_t *o = known_object(s, KAP_OBJECT_CASE, hash, scope, id);
 
     return o != NULL && ((const kap_case_object_t *)o)->row.ids.size == 0;
 }
 
-static bool grow_rows(kap_book_t *s, waiting_t *w)
-{
-    uint32_t cap = w->cap == 0 ? 1 : w->cap * 2;
-    kap_count_row_t *rows = kap_arena_alloc(s->waiting_arena, cap * sizeof *rows);
-    row_place_t *places = kap_arena_alloc(s->waiting_arena, cap * sizeof *places);
-
-    if (rows == NULL || places == NULL)
-        return false;
-    if (w->count > 0) {
-        memcpy(rows, w->rows, w->count * sizeof *rows);
-        memcpy(places, w->places, w->count * sizeof *places);
-    }
-    w->rows = rows;
-    w->places = places;
-    w->cap = cap;
-    return true;
-}
-
-/* Where the row of a referral lies in its case, made when it is not there; UINT32_MAX on error. */
-static uint32_t row_at(kap_book_t *s, waiting_t *w, kap_span_t id, uint64_t created_seq)
-{
-    uint32_t at = w->count;
-
-    for (uint32_t i = 0; i < w->count; i++) {
-        if (w->places[i].created_seq == created_seq && kap_span_eq(w->rows[i].id, id))
-            return i;
-    }
-    kap_span_t kept = kap_arena_dup(s->waiting_arena, id);
-    if (kept.data == NULL || (w->count == w->cap && !grow_rows(s, w)))
-        return UINT32_MAX;
-    while (at > 0 && w->places[at - 1].created_seq > created_seq) {
-        w->rows[at] = w->rows[at - 1];
-        w->places[at] = w->places[at - 1];
-        at--;
-    }
-    w->rows[at] = (kap_count_row_t){.id = kept};
-    w->places[at] = (row_place_t){.created_seq = created_seq};
-    w->count++;
-    return at;
-}
-
-/* Keeps the row that is being written, so that it need not be read again. */
-static void keep_row(kap_book_t *s, waiting_t *w, const kap_referral_object_t *r, kap_span_t row)
-{
-    enum { ROOM = 64 }; /* a guess: what later events add to a row */
-    uint32_t at = row_at(s, w, r->o.id, r->row.created_seq);
-
-    if (at != UINT32_MAX && w->places[at].cap < row.size) {
-        w->places[at].cap = row.size + ROOM;
-        w->places[at].data = kap_arena_alloc(s->waiting_arena, w->places[at].cap);
-    }
-    if (at == UINT32_MAX || w->places[at].data == NULL) {
-        kap_book_fail(s, KAP_E_NOMEM);
-        return;
-    }
-    memcpy(w->places[at].data, row.data, row.size);
-    w->rows[at].row = kap_span(w->places[at].data, row.size);
-}
-
 static void wait_for_count(kap_book_t *s, const kap_referral_object_t *r)
 {
-    kap_span_t id = r->row.r.case_id, row = kap_buf_span(&s->buf);
-    waiting_t *w = waiting_case(s, r->o.scope, id, r->row.places.region, begins(s, r->o.scope, id));
+    kap_waiting_put_t put = {.scope = r->o.scope,
+                             .region = r->row.places.region,
+                             .id = r->o.id,
+                             .case_id = r->row.r.case_id,
+                             .created_seq = r->row.created_seq,
+                             .row = kap_buf_span(&s->buf)};
 
-    if (w != NULL && w->whole && s->buf.err == KAP_OK)
-        keep_row(s, w, r, row);
+    put.begins = begins(s, put.scope, put.case_id);
+    if (s->buf.err == KAP_OK)
+        found(s, kap_waiting_referral(s->waiting, &put));
 }
-
-/* --- objects --- */
 
 /* The index of deadlines may name a time too early, never one too late. */
 static void write_due(kap_book_t *s, kap_referral_object_t *r)
@@ -1141,6 +1015,8 @@ static void write_case(kap_book_t *s, kap_case_object_t *c)
     kap_case_row_pack(&s->buf, &c->row);
     for (uint32_t i = 0; i < c->added_count; i++)
         kap_put_text(&s->buf, c->added[i]);
+    if (s->figures && s->buf.err == KAP_OK)
+        found(s, kap_waiting_case_row(s->waiting, c->o.scope, c->o.id, kap_buf_span(&s->buf)));
 }
 
 /* Packs an object; the table it belongs to. */
@@ -1205,7 +1081,7 @@ int kap_book_write(kap_book_t *s)
     for (const followed_t *f = s->followed; f != NULL; f = f->next)
         found(s, kap_followed_write(s->txn, &f->change));
     for (uint32_t i = 0; i < s->extra_count; i++) { /* without figures too: see replay.c */
-        wait_for_figures(s, &s->extra[i]);
+        found(s, kap_waiting_change(s->waiting, &s->extra[i]));
         s->urgent = true;
     }
     write_names(s);
@@ -1227,94 +1103,17 @@ bool kap_book_figures_urgent(const kap_book_t *s)
 
 bool kap_book_figures_waiting(const kap_book_t *s)
 {
-    return s->waiting.count > 0 || s->cases.count > 0 || s->refused_count > 0;
-}
-
-static kap_count_case_t case_of(const kap_book_t *s, const waiting_t *w)
-{
-    bool whole = w->whole && !s->doubtful;
-
-    return (kap_count_case_t){.scope = w->scope,
-                              .id = w->id,
-                              .region = w->region,
-                              .rows = whole ? w->rows : NULL,
-                              .row_count = w->count,
-                              .counted = w->before};
-}
-
-/* Lists of what waits, in the batch's arena. */
-static int list_waiting(kap_book_t *s, kap_count_work_t *work)
-{
-    work->changes = kap_arena_alloc(s->arena, s->waiting.count * sizeof *work->changes);
-    work->cases = kap_arena_alloc(s->arena, s->cases.count * sizeof *work->cases);
-    if (work->changes == NULL || work->cases == NULL)
-        return KAP_E_NOMEM;
-    for (size_t i = 0; i < s->waiting.size; i++) {
-        if (s->waiting.slots[i].item != NULL)
-            work->changes[work->change_count++] =
-                *(const kap_count_change_t *)s->waiting.slots[i].item;
-    }
-    for (size_t i = 0; i < s->cases.size; i++) {
-        const waiting_t *w = s->cases.slots[i].item;
-        if (w != NULL && !w->counted)
-            work->cases[work->case_count++] = case_of(s, w);
-    }
-    work->refused = s->refused;
-    work->refused_count = s->refused_count;
-    return KAP_OK;
+    return kap_waiting_any(s->waiting);
 }
 
 int kap_book_write_figures(kap_book_t *s, uint64_t counted_to)
 {
-    kap_count_work_t work = {.counted_to = counted_to, .doubtful = s->doubtful};
-    int rc = list_waiting(s, &work);
-
-    return rc != KAP_OK ? rc : kap_count_apply(s->txn, &work);
-}
-
-/* The lowest region above `after` of a case that waits; UINT32_MAX: none. */
-static uint32_t next_region(const kap_book_t *s, uint32_t after)
-{
-    uint32_t next = UINT32_MAX;
-
-    for (size_t i = 0; i < s->cases.size; i++) {
-        const waiting_t *w = s->cases.slots[i].item;
-        if (w != NULL && !w->counted && w->region > after && w->region < next)
-            next = w->region;
-    }
-    return next;
-}
-
-/* Chooses the cases of a region that wait. */
-static void choose(kap_book_t *s, uint32_t region)
-{
-    for (size_t i = 0; i < s->cases.size; i++) {
-        waiting_t *w = s->cases.slots[i].item;
-        if (w != NULL && !w->counted && w->region == region)
-            s->chosen[s->chosen_count++] = w;
-    }
+    return kap_waiting_count(s->waiting, s->txn, s->arena, counted_to);
 }
 
 int kap_book_count_some(kap_book_t *s, uint64_t counted_to, uint32_t parts, bool *some)
 {
-    kap_count_work_t work = {.counted_to = counted_to, .doubtful = s->doubtful};
-    size_t most = s->cases.count, enough = most / parts;
-
-    *some = false;
-    if (most < SOME_MIN)
-        return KAP_OK;
-    s->chosen = kap_arena_alloc(s->arena, most * sizeof(waiting_t *));
-    work.cases = kap_arena_alloc(s->arena, most * sizeof *work.cases);
-    if (s->chosen == NULL || work.cases == NULL)
-        return KAP_E_NOMEM;
-    while (s->chosen_count < enough && s->region != UINT32_MAX) {
-        s->region = next_region(s, s->region);
-        choose(s, s->region);
-    }
-    for (uint32_t i = 0; i < s->chosen_count; i++)
-        work.cases[work.case_count++] = case_of(s, s->chosen[i]);
-    *some = s->chosen_count > 0;
-    return *some ? kap_count_apply(s->txn, &work) : KAP_OK;
+    return kap_waiting_count_some(s->waiting, s->txn, s->arena, counted_to, parts, some);
 }
 
 void kap_book_end(kap_book_t *s, bool figures_written)
@@ -1322,18 +1121,8 @@ void kap_book_end(kap_book_t *s, bool figures_written)
     for (kap_name_t *n = s->touched; n != NULL; n = n->next_touched)
         n->added_count = 0;
     s->touched = NULL;
-    if (figures_written) {
-        kap_index_reset(&s->waiting);
-        kap_index_reset(&s->cases);
-        kap_arena_reset(s->waiting_arena);
-        s->urgent = s->doubtful = false;
-        s->refused_count = 0;
-        s->region = 0;
-        s->chosen_count = 0;
-    }
-    for (uint32_t i = 0; i < s->chosen_count; i++)
-        s->chosen[i]->counted = s->chosen[i]->before = true;
-    s->refused_before = s->refused_count;
+    s->urgent = s->urgent && !figures_written;
+    kap_waiting_end(s->waiting, figures_written);
     s->txn = NULL;
     s->arena = NULL;
 }

@@ -15,9 +15,9 @@
 
 enum {
     HASH = KAP_LIMIT_HASH_BYTES,
-    FIGURES_BATCHES = 64, /* figures wait at most so many batches */
-    FIGURES_MS = 400,     /* and so long, unless somebody asks for them (kap_engine_turn_t.idle) */
-    FIGURES_PARTS = 16,   /* a guess: so many batches before, what waits is counted part by part */
+    FIGURES_BATCHES = 128, /* figures wait at most so many batches */
+    FIGURES_MS = 600,      /* and so long, unless somebody asks for them (kap_engine_turn_t.idle) */
+    FIGURES_PARTS = 8,     /* a guess: so many batches before, what waits is counted part by part */
 };
 
 /* --- opening --- */

@@ -390,7 +390,7 @@ static int move_figures(int cases)
     for (int go = 0; go < 20; go++) {
         crowd(cases, 1200, KAP_EV_REFERRAL_CREATED);
         cases += 1200;
-        for (int i = 0; i < 80 && !figures_move(); i++)
+        for (int i = 0; i < 160 && !figures_move(); i++)
             crowd(cases++, 1, KAP_EV_REFERRAL_CREATED);
         if (figures_move())
             return cases;

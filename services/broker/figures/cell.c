@@ -247,6 +247,15 @@ static int by_place(const void *a, const void *b)
     return (x->figure > y->figure) - (x->figure < y->figure);
 }
 
+static bool is_sorted(const kap_cell_change_t *changes, size_t count)
+{
+    for (size_t i = 1; i < count; i++) {
+        if (by_place(&changes[i - 1], &changes[i]) > 0)
+            return false;
+    }
+    return true;
+}
+
 /* Appends the vector that follows from another and changes of one value. */
 static int merge_vector(kap_span_t vector, const kap_cell_change_t *changes, size_t count,
                         kap_buf_t *out)
@@ -342,7 +351,7 @@ int kap_cell_merge(kap_span_t row, kap_breakdown_t breakdown, kap_cell_change_t 
     kap_span_t bytes;
     int rc = KAP_OK;
 
-    if (count > 0)
+    if (!is_sorted(changes, count)) /* the writer's are */
         qsort(changes, count, sizeof *changes, by_place);
     if (breakdown == KAP_BREAKDOWN_NONE)
         return merge_vector(row, changes, count, out);

@@ -744,16 +744,10 @@ void kap_case_row_pack(kap_buf_t *buf, const kap_case_row_t *row)
     kap_buf_append(buf, row->ids);
 }
 
-int kap_rows_case_row(kap_txn_t *txn, uint32_t scope, kap_span_t id, kap_case_row_t *row)
+int kap_case_row_unpack(kap_span_t rest, kap_case_row_t *row)
 {
-    kap_key_t key;
-    kap_span_t rest;
     uint64_t count;
 
-    kap_key_scoped(&key, scope, id);
-    int rc = kap_txn_get(txn, KAP_ROWS_CASES, kap_key_span(&key), &rest);
-    if (rc != KAP_OK)
-        return rc;
     if (!kap_get_svarint(&rest, &row->started_at) ||
         !kap_get_svarint(&rest, &row->first_accepted_at) ||
         !kap_get_text(&rest, &row->first_accepted) || !kap_get_varint(&rest, &count))
@@ -761,6 +755,16 @@ int kap_rows_case_row(kap_txn_t *txn, uint32_t scope, kap_span_t id, kap_case_ro
     row->count = (uint32_t)count;
     row->ids = rest;
     return KAP_OK;
+}
+
+int kap_rows_case_row(kap_txn_t *txn, uint32_t scope, kap_span_t id, kap_case_row_t *row)
+{
+    kap_key_t key;
+    kap_span_t value;
+
+    kap_key_scoped(&key, scope, id);
+    int rc = kap_txn_get(txn, KAP_ROWS_CASES, kap_key_span(&key), &value);
+    return rc != KAP_OK ? rc : kap_case_row_unpack(value, row);
 }
 
 int kap_rows_title(kap_txn_t *txn, uint32_t scope, kap_span_t id, kap_span_t *title)

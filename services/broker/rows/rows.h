@@ -331,6 +331,7 @@ void kap_ended_pack(kap_buf_t *buf, const kap_ended_t *ended);
 void kap_mark_pack(kap_buf_t *buf, const kap_mark_t *mark);
 void kap_logged_pack(kap_buf_t *buf, const kap_logged_t *event); /* open part and hashes */
 void kap_case_row_pack(kap_buf_t *buf, const kap_case_row_t *row);
+int kap_case_row_unpack(kap_span_t value, kap_case_row_t *row);
 void kap_latest_pack(kap_buf_t *buf, const kap_latest_t *latest);
 int kap_latest_unpack(kap_span_t value, kap_latest_t *latest);
 void kap_archive_pack(kap_buf_t *buf, const kap_archive_t *archive);

@@ -248,7 +248,8 @@ int kap_events_head_decode(kap_span_t map, kap_arena_t *arena, kap_events_head_t
 
 void kap_event_meta_encode(kap_buf_t *buf, const kap_event_meta_t *meta)
 {
-    kap_mp_put_array(buf, 8);
+    bool days = meta->answer_days > 0 && meta->contact_days > 0;
+    kap_mp_put_array(buf, days ? 10 : 8);
     kap_mp_put_uint(buf, meta->stream);
     kap_mp_put_uint(buf, meta->stream_seq);
     kap_mp_put_uint(buf, meta->log_seq);
@@ -257,6 +258,23 @@ void kap_event_meta_encode(kap_buf_t *buf, const kap_event_meta_t *meta)
     kap_mp_put_str(buf, meta->source);
     kap_mp_put_uint(buf, meta->sequence);
     kap_mp_put_bin(buf, kap_span(meta->leaf, sizeof meta->leaf));
+    if (days) {
+        kap_mp_put_uint(buf, meta->answer_days);
+        kap_mp_put_uint(buf, meta->contact_days);
+    }
+}
+
+/* The two items behind the leaf, which need not be there. */
+static bool days_of(const kap_mp_t *root, kap_event_meta_t *meta)
+{
+    int64_t answer = 0, contact = 0;
+    if (root->count >= 10 && (!kap_mp_int(&root->items[8], 1, UINT16_MAX, &answer) ||
+                              !kap_mp_int(&root->items[9], 1, UINT16_MAX, &contact))) {
+        return false;
+    }
+    meta->answer_days = (uint16_t)answer;
+    meta->contact_days = (uint16_t)contact;
+    return true;
 }
 
 int kap_event_meta_decode(kap_span_t array, kap_arena_t *arena, kap_event_meta_t *meta,
@@ -277,7 +295,7 @@ int kap_event_meta_decode(kap_span_t array, kap_arena_t *arena, kap_event_meta_t
         !kap_mp_int(&root.items[3], KAP_TIME_FIRST_MS, KAP_TIME_LAST_MS, &m.committed_at) ||
         !code_of(&root.items[4], KAP_LIST_VERDICT, &m.verdict) ||
         !id_of(&root.items[5], &m.source) || !seq_of(&root.items[6], &m.sequence) ||
-        !bin_of(&root.items[7], m.leaf, sizeof m.leaf)) {
+        !bin_of(&root.items[7], m.leaf, sizeof m.leaf) || !days_of(&root, &m)) {
         return fail(why, "an item of meta is not as it should be");
     }
     m.stream = (uint32_t)stream;

@@ -58,6 +58,7 @@ typedef struct {
     kap_span_t source;
     uint64_t sequence;
     uint8_t leaf[KAP_LIMIT_HASH_BYTES];
+    uint16_t answer_days, contact_days; /* a `created`: its targets, in working days; 0: not told */
 } kap_event_meta_t;
 
 void kap_event_meta_encode(kap_buf_t *buf, const kap_event_meta_t *meta);

@@ -241,6 +241,11 @@ const kap_entry_t *kap_engine_enter(kap_engine_t *e, const kap_judge_t *judge, k
     kap_referral_object_t *r = judged->referral;
     entry->from = shown_end(e, judged->from, r != NULL ? &r->from : NULL);
     entry->to = shown_end(e, judged->to, r != NULL ? &r->to : NULL);
+    if (r != NULL && ev->type == KAP_EV_REFERRAL_CREATED &&
+        judged->verdict == KAP_VERDICT_ACCEPTED) {
+        entry->answer_days = r->row.r.answer_days;
+        entry->contact_days = r->row.r.contact_days;
+    }
     if (judged->verdict == KAP_VERDICT_ACCEPTED)
         kap_judge_placed(judge, ev, judged, logged.log_seq);
     enter_streams(e, judged, entry);

@@ -79,8 +79,9 @@ typedef struct {
     kap_span_t source;
     uint64_t sequence;
     kap_span_t open, ends, sealed; /* empty: the event has none; a refused one has no open */
-    kap_span_t from, to;         /* of its referral (or tally), for kap_read_cut; empty when none */
-    const uint8_t *content_hash; /* 32 bytes each */
+    kap_span_t from, to; /* of its referral (or tally), for kap_read_cut; empty when none */
+    uint16_t answer_days, contact_days; /* an accepted `created`: its targets; else 0 */
+    const uint8_t *content_hash;        /* 32 bytes each */
     const uint8_t *leaf;
     const kap_place_t *places; /* none for a refused event */
     uint32_t place_count;

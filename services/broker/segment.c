@@ -134,10 +134,13 @@ static int finish(build_t *build, int rc, uint64_t head, kap_segment_t **out)
     return rc;
 }
 
-static void cut(kap_span_t parts[3], unsigned mask)
+/* Targets are told to whom the ends are: they are of this referral alone. */
+static void cut(kap_event_meta_t *meta, kap_span_t parts[3], unsigned mask)
 {
-    if (!(mask & KAP_READ_ENDS))
+    if (!(mask & KAP_READ_ENDS)) {
         parts[1] = (kap_span_t){0};
+        meta->answer_days = meta->contact_days = 0;
+    }
     if (!(mask & KAP_READ_SEALED))
         parts[2] = (kap_span_t){0};
 }
@@ -156,18 +159,21 @@ int kap_segment_hot(const kap_segment_key_t *key, kap_segment_t **out)
                                  .committed_at = entry->committed_at,
                                  .verdict = entry->verdict,
                                  .source = entry->source,
-                                 .sequence = entry->sequence};
+                                 .sequence = entry->sequence,
+                                 .answer_days = entry->answer_days,
+                                 .contact_days = entry->contact_days};
         memcpy(meta.leaf, entry->leaf, sizeof meta.leaf);
         kap_span_t parts[3] = {entry->open, entry->ends, entry->sealed};
-        cut(parts, kap_read_cut(key->parts, key->stream->name, entry->from, entry->to));
+        cut(&meta, parts, kap_read_cut(key->parts, key->stream->name, entry->from, entry->to));
         rc = add(&build, &meta, parts);
     }
     return finish(&build, rc, key->stream->head, out);
 }
 
-/* The ends of the referral (or tally, or statement) that a stored event is of, for the cut. */
-static int ends_of(kap_txn_t *txn, kap_arena_t *arena, kap_span_t open, kap_span_t *from,
-                   kap_span_t *to)
+/* The ends of the referral (or tally, or statement) that a stored event is of, for the cut, and the
+ * targets of an accepted `created`. */
+static int ends_of(kap_txn_t *txn, kap_arena_t *arena, kap_span_t open, kap_event_meta_t *meta,
+                   kap_span_t *from, kap_span_t *to)
 {
     kap_event_t ev;
     kap_referral_row_t row;
@@ -175,13 +181,18 @@ static int ends_of(kap_txn_t *txn, kap_arena_t *arena, kap_span_t open, kap_span
     int rc = kap_event_decode(open, (kap_span_t){0}, (kap_span_t){0}, arena, &ev, NULL);
     if (rc != KAP_OK)
         return rc == KAP_E_INVALID ? KAP_E_CORRUPT : rc;
-    if (ev.family != KAP_FAMILY_REFERRAL || ev.type == KAP_EV_REFERRAL_CREATED) {
+    bool creates = ev.type == KAP_EV_REFERRAL_CREATED;
+    if (ev.family != KAP_FAMILY_REFERRAL || creates) {
         *from = kap_event_span(&ev, KAP_F_FROM);
         *to = kap_event_span(&ev, KAP_F_TO);
-        return KAP_OK;
+        if (!creates || meta->verdict != KAP_VERDICT_ACCEPTED)
+            return KAP_OK;
     }
     rc = kap_rows_referral(txn, 0, kap_event_span(&ev, KAP_F_REFERRAL), &row);
-    if (rc == KAP_OK) {
+    if (rc == KAP_OK && creates) {
+        meta->answer_days = row.r.answer_days;
+        meta->contact_days = row.r.contact_days;
+    } else if (rc == KAP_OK) {
         *from = row.r.from;
         *to = row.r.to;
     }
@@ -209,10 +220,10 @@ static int add_stored(build_t *build, kap_txn_t *txn, kap_arena_t *arena, kap_lo
     rc = kap_rows_text(txn, logged.source, &meta.source);
     kap_span_t parts[3] = {logged.open, logged.ends, logged.sealed}, from = {0}, to = {0};
     if (rc == KAP_OK && logged.ends.size > 0)
-        rc = ends_of(txn, arena, logged.open, &from, &to);
+        rc = ends_of(txn, arena, logged.open, &meta, &from, &to);
     if (rc != KAP_OK)
         return rc;
-    cut(parts, kap_read_cut(key->parts, key->stream->name, from, to));
+    cut(&meta, parts, kap_read_cut(key->parts, key->stream->name, from, to));
     return add(build, &meta, parts);
 }
 

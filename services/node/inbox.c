@@ -228,6 +228,7 @@ static int event_store(kap_inbox_t *inbox, kap_work_t *work, const kap_event_met
 {
     kap_event_t event;
     uint32_t line = 0;
+    const kap_mirror_targets_t targets = {meta->answer_days, meta->contact_days};
     bool known = kap_event_decode(open, ends, sealed, work->arena, &event, NULL) == KAP_OK &&
                  event.subject.size <= KAP_LIMIT_ID_BYTES;
     kap_inbox_row_t row = {.stream_seq = meta->stream_seq,
@@ -248,7 +249,7 @@ static int event_store(kap_inbox_t *inbox, kap_work_t *work, const kap_event_met
     if (rc == KAP_OK)
         rc = own_line(work, &event, &line);
     if (rc == KAP_OK)
-        rc = kap_mirror_commit(work, &event, meta->verdict, meta->committed_at, line);
+        rc = kap_mirror_commit(work, &event, meta->verdict, &targets, meta->committed_at, line);
     if (rc == KAP_OK && meta->verdict == KAP_VERDICT_ACCEPTED) {
         if (event.type == KAP_EV_REFERRAL_CONSENT_WITHDRAWN)
             rc = contents_cut(work, event.subject);

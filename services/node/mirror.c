@@ -436,9 +436,11 @@ static void child_made_up(const kap_event_t *event, const kap_referral_t *before
 }
 
 /* Applies what was decided, or (own, on its way) will most likely be. Where this node's machine
- * says no all the same the state stays as it is. */
+ * says no all the same the state stays as it is. `targets`: of a `created`, as the broker told
+ * them; NULL: the directory's. */
 static int apply(kap_work_t *work, kap_node_table_t table, const state_t *before_or_none,
-                 const kap_event_t *event, int64_t at_ms, state_t *after, bool *applied)
+                 const kap_event_t *event, const kap_mirror_targets_t *targets, int64_t at_ms,
+                 state_t *after, bool *applied)
 {
     state_t before;
     facts_t facts;
@@ -460,6 +462,10 @@ static int apply(kap_work_t *work, kap_node_table_t table, const state_t *before
                 return rc;
         }
         all_known(&facts.referral, before_or_none ? &before.referral : NULL);
+        if (targets && targets->answer_days > 0) {
+            facts.referral.answer_days = targets->answer_days;
+            facts.referral.contact_days = targets->contact_days;
+        }
         child_made_up(event, &before.referral, values, &child);
         facts.referral.group = &child;
         facts.referral.group_count = 1;
@@ -514,7 +520,7 @@ static int ahead_anew(kap_work_t *work, kap_node_table_t table, kap_span_t subje
             walk.err = outbox_decode(work, &out, &event);
         if (walk.err == KAP_OK)
             walk.err =
-                apply(work, table, has ? &now : NULL, &event, work->now_ms, &after, &applied);
+                apply(work, table, has ? &now : NULL, &event, NULL, work->now_ms, &after, &applied);
         if (applied) {
             now = after;
             has = row->has_ahead = true;
@@ -544,12 +550,12 @@ static int pending_moved(kap_work_t *work, kap_node_table_t table, kap_span_t su
 
 /* The broker took the event: the committed state moves. */
 static int apply_committed(kap_work_t *work, kap_node_table_t table, const kap_event_t *event,
-                           int64_t at_ms, row_t *row)
+                           const kap_mirror_targets_t *targets, int64_t at_ms, row_t *row)
 {
     state_t after;
     bool applied;
-    int rc = apply(work, table, row->has_committed ? &row->committed : NULL, event, at_ms, &after,
-                   &applied);
+    int rc = apply(work, table, row->has_committed ? &row->committed : NULL, event, targets, at_ms,
+                   &after, &applied);
     if (rc == KAP_OK && applied) {
         row->has_committed = true;
         row->committed = after;
@@ -608,7 +614,7 @@ int kap_mirror_queue(kap_work_t *work, const kap_event_t *event, uint32_t line, 
         state_t after;
         bool applied;
         const state_t *before = row_now(&row);
-        rc = apply(work, table, before, event, work->now_ms, &after, &applied);
+        rc = apply(work, table, before, event, NULL, work->now_ms, &after, &applied);
         if (rc == KAP_OK && applied) {
             row.has_ahead = true;
             row.ahead = after;
@@ -619,7 +625,8 @@ int kap_mirror_queue(kap_work_t *work, const kap_event_t *event, uint32_t line, 
 }
 
 int kap_mirror_commit(kap_work_t *work, const kap_event_t *event, int verdict,
-                      int64_t committed_at_ms, uint32_t own_line)
+                      const kap_mirror_targets_t *targets, int64_t committed_at_ms,
+                      uint32_t own_line)
 {
     kap_node_table_t table = table_of(event->type);
     if (verdict == KAP_VERDICT_REFUSED || kap_span_empty(event->subject) ||
@@ -630,7 +637,7 @@ int kap_mirror_commit(kap_work_t *work, const kap_event_t *event, int verdict,
     row_t row;
     int rc = row_load(work, table, event->subject, &row);
     if (rc == KAP_OK && verdict == KAP_VERDICT_ACCEPTED)
-        rc = apply_committed(work, table, event, committed_at_ms, &row);
+        rc = apply_committed(work, table, event, targets, committed_at_ms, &row);
     if (rc == KAP_OK && own_line)
         rc = pending_set(work, event->subject, own_line, event->sequence, false);
     return rc == KAP_OK ? settle(work, table, event->subject, &row) : rc;
@@ -650,7 +657,7 @@ int kap_mirror_receipt(kap_work_t *work, const kap_outbox_row_t *out, uint32_t l
     if (table == KAP_TABLE_COUNT || (table == KAP_TABLE_REFERRALS && !refused))
         return KAP_OK;
     if (!refused)
-        return kap_mirror_commit(work, &event, KAP_VERDICT_ACCEPTED, work->now_ms, line);
+        return kap_mirror_commit(work, &event, KAP_VERDICT_ACCEPTED, NULL, work->now_ms, line);
     return pending_moved(work, table, event.subject, line, sequence, false);
 }
 
@@ -667,7 +674,8 @@ int kap_mirror_pending_again(kap_work_t *work, const kap_outbox_row_t *out, uint
 }
 
 /* One row of the stream, applied to the committed state. */
-static int replay(kap_work_t *work, kap_node_table_t table, uint64_t stream_seq, row_t *row)
+static int replay(kap_work_t *work, kap_node_table_t table, uint64_t stream_seq,
+                  const kap_mirror_targets_t *targets, row_t *row)
 {
     kap_inbox_row_t in;
     kap_event_t event;
@@ -677,22 +685,29 @@ static int replay(kap_work_t *work, kap_node_table_t table, uint64_t stream_seq,
     if (kap_event_decode(in.open, in.ends, in.sealed, work->arena, &event, NULL) != KAP_OK ||
         table_of(event.type) != table)
         return KAP_OK;
-    return apply_committed(work, table, &event, in.committed_at_ms, row);
+    return apply_committed(work, table, &event, targets, in.committed_at_ms, row);
 }
 
 int kap_mirror_rebuild(kap_work_t *work, kap_event_type_t type, kap_span_t subject)
 {
     kap_node_table_t table = table_of(type);
-    row_t row = {0};
+    row_t was, row = {0};
+    kap_mirror_targets_t targets = {0};
     if (table != KAP_TABLE_REFERRALS)
         return KAP_OK;
+    int rc = row_load(work, table, subject, &was);
+    if (rc == KAP_OK && was.has_committed) /* the `created` that stays was told with these */
+        targets = (kap_mirror_targets_t){was.committed.referral.answer_days,
+                                         was.committed.referral.contact_days};
     kap_walk_t walk = kap_walk(work->txn, KAP_TABLE_SUBJECTS, subject, 0);
+    if (rc != KAP_OK)
+        walk.err = rc;
     while (kap_walk_next(&walk)) {
         uint64_t seq = kap_walk_u64(&walk);
         if (walk.err == KAP_OK)
-            walk.err = replay(work, table, seq, &row);
+            walk.err = replay(work, table, seq, &targets, &row);
     }
-    int rc = kap_walk_end(&walk);
+    rc = kap_walk_end(&walk);
     return rc == KAP_OK ? settle(work, table, subject, &row) : rc;
 }
 

@@ -5,8 +5,10 @@
  * inbox and outbox lists come from these rows. Two states a row: `committed` follows the member's
  * stream alone; `ahead` adds the own events that are still on their way. The broker's verdict
  * counts: a committed event is applied as decided, even where this node would have judged it
- * otherwise. Owner: the node; inside a write transaction. It knows nothing of cases and members
- * that never touched this one, and lets pass what it cannot know. */
+ * otherwise, and deadlines follow the targets that the broker told with `created` (until then the
+ * directory's, which nothing hangs on: they run from delivery). Owner: the node; inside a write
+ * transaction. It knows nothing of cases and members that never touched this one, and lets pass
+ * what it cannot know. */
 #ifndef KAP_NODE_MIRROR_H
 #define KAP_NODE_MIRROR_H
 
@@ -23,9 +25,15 @@ int kap_mirror_judge(kap_work_t *work, const kap_event_t *event, const kap_event
 /* The own event went into the outbox at (line, sequence): the state ahead moves. */
 int kap_mirror_queue(kap_work_t *work, const kap_event_t *event, uint32_t line, uint64_t sequence);
 
-/* An event came in the member's stream, own or not. */
+/* Targets of a referral in working days, as the broker told them with its `created`; 0: untold. */
+typedef struct {
+    uint16_t answer_days, contact_days;
+} kap_mirror_targets_t;
+
+/* An event came in the member's stream, own or not. `targets` may be NULL. */
 int kap_mirror_commit(kap_work_t *work, const kap_event_t *event, int verdict,
-                      int64_t committed_at_ms, uint32_t own_line);
+                      const kap_mirror_targets_t *targets, int64_t committed_at_ms,
+                      uint32_t own_line);
 
 /* An own event of this subject got its receipt: refused, or (for what no member stream carries)
  * accepted; it is no longer on its way. *row is loaded (outbox.h). */

@@ -112,7 +112,14 @@ Test(fetch, stored_and_remembered_events_are_the_same_bytes)
         cr_expect_eq(hot.events[i].meta.committed_at, cold.events[i].meta.committed_at);
         cr_expect(kap_span_eq(hot.events[i].meta.source, cold.events[i].meta.source));
         cr_expect_arr_eq(hot.events[i].meta.leaf, cold.events[i].meta.leaf, 32);
+        cr_expect_eq(hot.events[i].meta.answer_days, 10, "the region's, to an end of it");
+        cr_expect_eq(hot.events[i].meta.contact_days, 10);
+        cr_expect_eq(cold.events[i].meta.answer_days, 10);
+        cr_expect_eq(cold.events[i].meta.contact_days, 10);
     }
+    asker_fetch(&reader, "region/mikkeli", NULL, 0, 0, &cold);
+    cr_assert_gt(cold.count, 0);
+    cr_expect_eq(cold.events[0].meta.answer_days, 0, "not to a region's readers");
 }
 
 Test(fetch, answers_several_streams_at_once_by_their_index)

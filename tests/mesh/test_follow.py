@@ -144,6 +144,31 @@ class Follow(unittest.TestCase):
         mesh.kapula("te-office", "comment", "--period", "2026-10")
         self.assertNotIn("Kaksi paikkaa", mesh.kapula("ely", "comment", "list"))
 
+    def test_a_target_in_force_is_the_deadline_of_broker_and_nodes_alike(self):
+        mesh = self.mesh
+
+        def refer():
+            answer = mesh.json("municipality", "refer", "--to", "te-office", "--service",
+                               "recruitment", "--basis", "customer_consent", "--business-id",
+                               "1234567-1", "--customer", "company=Esimerkki Oy")
+            for who in ("te-office", "municipality"):
+                mesh.until_state(who, answer["subject"], "delivered")
+            return answer["subject"]
+
+        def due(who, referral):
+            return mesh.json(who, "show", referral)["due_at"]
+
+        target = ["target", "set", "--target", "answer", "--service", "recruitment"]
+        before = refer()
+        mesh.kapula("coordinator", *target, "--days", "2")
+        after = refer()
+        mesh.kapula("coordinator", *target, "--days", "1", "--valid-to", "2026-01-01")
+        for referral in (before, after):
+            at_broker = due("coordinator", referral)
+            self.assertEqual(due("te-office", referral), at_broker)
+            self.assertEqual(due("municipality", referral), at_broker)
+        self.assertLess(due("te-office", after), due("te-office", before))
+
     def test_an_agreement_goes_there_and_back(self):
         mesh = self.mesh
         path = self.table("sopimus.txt")

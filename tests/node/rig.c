@@ -230,7 +230,9 @@ static void fetch_answer(rig_broker_t *b, uint32_t peer, kap_span_t req, int mem
                                  .committed_at = kap_clock_now_ms(kap_clock_system()),
                                  .verdict = event->verdict,
                                  .source = event->source,
-                                 .sequence = event->sequence};
+                                 .sequence = event->sequence,
+                                 .answer_days = event->answer_days,
+                                 .contact_days = event->contact_days};
         kap_buf_reset(&map);
         kap_event_meta_encode(&map, &meta);
         kap_bin_put(&frame, kap_buf_span(&map));
@@ -368,6 +370,10 @@ static void take(rig_broker_t *b, const kap_header_t *header, uint64_t seq,
     if (ev.family == KAP_FAMILY_REFERRAL && kap_span_empty(event.to))
         event.refusal = KAP_REFUSAL_ILLEGAL_UNKNOWN_REFERRAL;
     event.verdict = event.refusal ? KAP_VERDICT_REFUSED : KAP_VERDICT_ACCEPTED;
+    if (ev.type == KAP_EV_REFERRAL_CREATED) {
+        event.answer_days = b->answer_days;
+        event.contact_days = b->contact_days;
+    }
     if (b->forge_sealed && event.sealed.size)
         event.sealed = kap_span_sub(event.sealed, 0, event.sealed.size - 1);
     b->events[b->count++] = event;

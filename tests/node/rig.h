@@ -27,6 +27,7 @@ typedef struct {
     kap_span_t referral, from, to; /* who gets it */
     int verdict;
     uint16_t refusal;
+    uint16_t answer_days, contact_days; /* of a `created`: told when not 0 */
 } rig_event_t;
 
 typedef struct {
@@ -53,12 +54,13 @@ typedef struct {
     uint64_t publishes, fetches, marks, resent;
 
     /* how it misbehaves */
-    int later;          /* so many PUBLISH are answered with `later_status` */
-    int later_status;   /* KAP_RECEIPT_ */
-    int lose;           /* so many receipts are lost after the commit */
-    bool deaf;          /* answers nothing */
-    const char *refuse; /* events of this type are refused (illegal.state) */
-    bool forge_sealed;  /* contents come changed */
+    int later;                          /* so many PUBLISH are answered with `later_status` */
+    int later_status;                   /* KAP_RECEIPT_ */
+    int lose;                           /* so many receipts are lost after the commit */
+    bool deaf;                          /* answers nothing */
+    const char *refuse;                 /* events of this type are refused (illegal.state) */
+    bool forge_sealed;                  /* contents come changed */
+    uint16_t answer_days, contact_days; /* targets in force, told with `created`; 0: not told */
 } rig_broker_t;
 
 typedef struct {

@@ -4,8 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "calendar.h"
 #include "err.h"
 #include "inbox.h"
+#include "mirror.h"
 #include "rig.h"
 
 enum { MUNICIPALITY, TE_OFFICE };
@@ -130,6 +132,63 @@ Test(inbox, contents_that_do_not_open_are_kept_but_not_delivered, .timeout = 60)
     kap_node_health(office, &health);
     cr_assert(strstr(kap_buf_cstr(&health), "\"unreadable\":1"));
     kap_buf_fini(&health);
+    rig_destroy(&rig);
+}
+
+typedef struct {
+    const char *referral;
+    int64_t due_in; /* working time from the delivery, or the accept, to the deadline */
+} due_t;
+
+static int due_read(kap_node_t *node, kap_txn_t *txn, void *arg)
+{
+    due_t *due = arg;
+    kap_referral_t r;
+    (void)node;
+    cr_assert_eq(kap_mirror_referral(txn, kap_span_str(due->referral), &r, NULL), KAP_OK);
+    int64_t since = r.due_kind == KAP_DEADLINE_CONTACT ? r.accepted_at : r.delivered_at;
+    due->due_in = kap_calendar_working_ms(since, r.due_at, NULL);
+    return KAP_OK;
+}
+
+/* Working days that a node gives until the deadline of a referral. */
+static int64_t due_days(kap_node_t *node, const char *referral)
+{
+    due_t due = {.referral = referral};
+    cr_assert_eq(kap_work_read(node, due_read, &due), KAP_OK);
+    cr_assert_eq(due.due_in % KAP_WORKING_DAY_MS, 0);
+    return due.due_in / KAP_WORKING_DAY_MS;
+}
+
+Test(inbox, deadlines_are_those_of_the_targets_that_came_with_the_referral, .timeout = 120)
+{
+    rig_t *rig = started();
+    kap_node_t *sender = rig->nodes[MUNICIPALITY];
+    kap_node_t *office = rig_node_open(rig, TE_OFFICE, &rig_actor, NULL);
+    kap_act_result_t untold = rig_act(sender, REFER);
+    rig_until_state(rig, office, untold.subject, "delivered");
+    int64_t directorys = due_days(office, untold.subject);
+    cr_assert_neq(directorys, 2);
+    rig->broker->answer_days = 2;
+    rig->broker->contact_days = 3;
+    kap_act_result_t sent = rig_act(sender, REFER);
+    rig_until_state(rig, office, sent.subject, "delivered");
+    rig_until_state(rig, sender, sent.subject, "delivered");
+    until_cursor(rig, TE_OFFICE, 4);
+    until_cursor(rig, MUNICIPALITY, 4);
+    cr_expect_eq(due_days(sender, sent.subject), 2);
+    cr_expect_eq(due_days(office, sent.subject), 2);
+    cr_expect_eq(due_days(office, untold.subject), directorys, "what it was sent under stays");
+    rig_broker_restore(rig, 3); /* its `delivered` is taken back, and comes again */
+    rig_until_state(rig, sender, sent.subject, "created");
+    rig_until_state(rig, sender, sent.subject, "delivered");
+    cr_expect_eq(due_days(sender, sent.subject), 2);
+    rig_broker_stop(rig);
+    rig_node_close(rig, TE_OFFICE);
+    office = rig_node_open(rig, TE_OFFICE, &rig_actor, NULL);
+    cr_expect_eq(due_days(office, sent.subject), 2);
+    cr_assert(rig_act(office, "accept", "referral", sent.subject, NULL).accepted);
+    cr_expect_eq(due_days(office, sent.subject), 3, "offline it knows them too");
     rig_destroy(&rig);
 }
 

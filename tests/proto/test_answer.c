@@ -143,8 +143,30 @@ Test(answer, meta_is_read_back)
     cr_expect(kap_span_eq_str(back.source, "x/1"));
     cr_expect_eq(back.sequence, 5);
     cr_expect_arr_eq(back.leaf, meta.leaf, sizeof meta.leaf);
+    cr_expect_eq(back.answer_days, 0);
     cr_expect_eq(kap_event_meta_decode(KAP_SPAN("\x90"), arena, &back, &why), KAP_E_INVALID);
     cr_expect_eq(kap_event_meta_decode(KAP_SPAN("\xc1"), arena, &back, &why), KAP_E_INVALID);
+}
+
+Test(answer, meta_of_a_created_tells_its_targets_both_or_none)
+{
+    kap_event_meta_t back, meta = {.stream_seq = 1,
+                                   .log_seq = 1,
+                                   .source = KAP_SPAN("x/1"),
+                                   .sequence = 1,
+                                   .answer_days = UINT16_MAX,
+                                   .contact_days = 1};
+    kap_event_meta_encode(&buf, &meta);
+    cr_assert_eq(kap_event_meta_decode(kap_buf_span(&buf), arena, &back, &why), KAP_OK);
+    cr_expect_eq(back.answer_days, UINT16_MAX);
+    cr_expect_eq(back.contact_days, 1);
+    buf.data[buf.size - 1] = 0; /* contact days of 0 */
+    cr_expect_eq(kap_event_meta_decode(kap_buf_span(&buf), arena, &back, &why), KAP_E_INVALID);
+    kap_buf_reset(&buf);
+    meta.contact_days = 0;
+    kap_event_meta_encode(&buf, &meta);
+    cr_assert_eq(kap_event_meta_decode(kap_buf_span(&buf), arena, &back, &why), KAP_OK);
+    cr_expect_eq(back.answer_days, 0, "half of it is not told");
 }
 
 Test(answer, a_receipt_is_read_back)

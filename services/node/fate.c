@@ -112,7 +112,8 @@ int kap_fate_verdict(kap_txn_t *txn, uint64_t act, const kap_outbox_receipt_t *r
         row.open_events--;
     if (refused) {
         row.fate = KAP_FATE_REFUSED;
-        row.code = kap_span_str(code);
+        row.code =
+            kap_span_str(*conflict ? kap_refusal_code(KAP_REFUSAL_ILLEGAL_RESTORE_CONFLICT) : code);
         row.sentence = sentence;
     } else if (!was_final && row.open_events == 0) {
         row.fate =

@@ -17,7 +17,8 @@ int kap_fate_put_new(kap_txn_t *txn, uint64_t act, kap_act_verb_t verb, kap_span
 int kap_fate_by_key(kap_txn_t *txn, kap_span_t key, uint64_t *act);
 
 /* One of its events has its verdict. *done: the fate is final with this. A second verdict on a
- * final fate (a healed broker judged anew) may only change committed into refused: *conflict. */
+ * final fate (a healed broker judged anew) may only change committed into refused: *conflict; its
+ * code is then illegal.restore_conflict, its sentence why it is refused now. */
 int kap_fate_verdict(kap_txn_t *txn, uint64_t act, const kap_outbox_receipt_t *receipt,
                      const char *code, kap_span_t sentence, bool *done, bool *conflict);
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "again.h"
 #include "answer.h"
 #include "be.h"
 #include "emit.h"
@@ -255,6 +256,8 @@ static int event_store(kap_inbox_t *inbox, kap_work_t *work, const kap_event_met
             rc = contents_cut(work, event.subject);
         if (rc == KAP_OK)
             rc = say(work, &event, row.unsealed);
+        if (rc == KAP_OK && event.type == KAP_EV_REFERRAL_CREATED)
+            rc = kap_again_say(work, event.subject);
     }
     return rc;
 }
@@ -588,6 +591,11 @@ void kap_inbox_stop(kap_inbox_t **ref)
         kap_client_cancel(inbox->node->client, inbox->ticket);
     kap_timer_stop(&inbox->pause);
     free(inbox);
+}
+
+bool kap_inbox_follows(const kap_inbox_t *inbox, const uint8_t epoch[KAP_LIMIT_EPOCH_BYTES])
+{
+    return memcmp(inbox->epoch, epoch, sizeof inbox->epoch) == 0;
 }
 
 void kap_inbox_state(const kap_inbox_t *inbox, kap_inbox_state_t *state)

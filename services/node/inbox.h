@@ -31,6 +31,9 @@ typedef struct {
 
 void kap_inbox_state(const kap_inbox_t *inbox, kap_inbox_state_t *state);
 
+/* Does it follow the broker's epoch already? */
+bool kap_inbox_follows(const kap_inbox_t *inbox, const uint8_t epoch[KAP_LIMIT_EPOCH_BYTES]);
+
 /* Row of KAP_TABLE_INBOX, lent from the transaction. */
 typedef struct {
     uint64_t stream_seq, log_seq;

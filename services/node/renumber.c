@@ -33,26 +33,34 @@ static int open_anew(kap_work_t *work, kap_span_t open, kap_span_t source, uint6
     return rc;
 }
 
-static int event_move(kap_work_t *work, uint32_t line, uint64_t sequence, kap_line_t *to)
+/* Puts an event behind the last of a line, under its producer. */
+static int event_put(kap_work_t *work, kap_outbox_row_t *row, kap_line_t *to)
 {
     char source[KAP_SOURCE_BYTES];
-    kap_outbox_row_t row;
     kap_event_t event;
+    kap_line_source(to, work->node->member, source);
+    int rc = open_anew(work, row->open, kap_span_str(source), to->next, &row->open);
+    if (rc == KAP_OK)
+        rc = kap_event_decode(row->open, row->ends, row->sealed, work->arena, &event, NULL);
+    if (rc == KAP_OK)
+        rc = kap_outbox_put(work->txn, to->line, to->next, row);
+    if (rc == KAP_OK)
+        rc = kap_mirror_queue(work, &event, to->line, to->next);
+    if (rc == KAP_OK)
+        to->next++;
+    return rc;
+}
+
+static int event_move(kap_work_t *work, uint32_t line, uint64_t sequence, kap_line_t *to)
+{
+    kap_outbox_row_t row;
     int rc = kap_outbox_load(work->txn, line, sequence, work->arena, &row);
     if (rc == KAP_OK)
         rc = kap_mirror_receipt(work, &row, line, sequence, true); /* no longer on its way */
-    kap_line_source(to, work->node->member, source);
     if (rc == KAP_OK)
-        rc = open_anew(work, row.open, kap_span_str(source), to->next, &row.open);
-    if (rc == KAP_OK)
-        rc = kap_event_decode(row.open, row.ends, row.sealed, work->arena, &event, NULL);
-    if (rc == KAP_OK)
-        rc = kap_outbox_put(work->txn, to->line, to->next, &row);
-    if (rc == KAP_OK)
-        rc = kap_mirror_queue(work, &event, to->line, to->next);
+        rc = event_put(work, &row, to);
     if (rc != KAP_OK)
         return rc;
-    to->next++;
     kap_key_t key = kap_key_u32_u64(line, sequence);
     return kap_txn_delete(work->txn, KAP_TABLE_OUTBOX, kap_key_span(&key));
 }
@@ -79,4 +87,18 @@ int kap_renumber(kap_work_t *work, uint32_t number, uint64_t first, uint64_t *mo
     rc = kap_line_put(work->txn, &from);
     work->line_new = true;
     return rc == KAP_OK ? kap_line_put(work->txn, &to) : rc;
+}
+
+int kap_renumber_copy(kap_work_t *work, uint32_t line, uint64_t sequence)
+{
+    kap_outbox_row_t row;
+    kap_line_t *to;
+    int rc = kap_outbox_load(work->txn, line, sequence, work->arena, &row);
+    if (rc == KAP_OK)
+        rc = kap_work_line(work, &to);
+    if (rc == KAP_OK)
+        rc = event_put(work, &row, to);
+    if (rc == KAP_OK)
+        work->queued = true;
+    return rc;
 }

@@ -15,4 +15,8 @@
  * of its own yet, else a new one. */
 int kap_renumber(kap_work_t *work, uint32_t line, uint64_t first, uint64_t *moved);
 
+/* Says one event once more, as the newest of this node: the old row stays as it is. KAP_E_NOTFOUND:
+ * it is no longer kept. */
+int kap_renumber_copy(kap_work_t *work, uint32_t line, uint64_t sequence);
+
 #endif

@@ -9,7 +9,7 @@
 const char *const kap_node_tables[KAP_TABLE_COUNT + 1] = {
     "meta",     "lines",   "outbox",     "receipts",  "acts",  "act_keys",
     "marks",    "inbox",   "subjects",   "referrals", "cases", "forums",
-    "meetings", "actions", "statements", "pending",   NULL};
+    "meetings", "actions", "statements", "pending",   "again", NULL};
 
 kap_row_t kap_row(kap_span_t bytes)
 {

@@ -5,11 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "again.h"
 #include "answer.h"
 #include "emit.h"
 #include "err.h"
 #include "fate.h"
 #include "hash.h"
+#include "inbox.h"
 #include "log.h"
 #include "mirror.h"
 #include "renumber.h"
@@ -117,22 +119,52 @@ static int say_again(kap_work_t *work, const kap_outbox_row_t *row)
     return kap_emit_own(work, event.type, event.subject, &queued);
 }
 
-static int verdict_store(kap_work_t *work, const flight_t *flight, uint32_t i,
-                         const kap_verdict_t *verdict)
+/* An act that was receipted once and misses its referral now waits for it; it may be there. */
+static int keep_act(kap_work_t *work, const flight_t *flight, uint64_t sequence, kap_span_t subject,
+                    const kap_receipt_t *receipt)
 {
+    kap_referral_t r;
+    bool committed = false;
+    int rc = kap_again_keep(work, subject, flight->line, sequence);
+    if (rc != KAP_OK || !kap_inbox_follows(work->node->inbox, receipt->epoch))
+        return rc;
+    rc = kap_mirror_referral(work->txn, subject, &r, &committed);
+    if (rc != KAP_OK || !committed)
+        return rc == KAP_E_NOTFOUND ? KAP_OK : rc;
+    return kap_again_say(work, subject);
+}
+
+/* What becomes of the act that the event was of. */
+static int act_told(kap_work_t *work, uint64_t act, const kap_outbox_receipt_t *receipt,
+                    const char *code, kap_span_t sentence)
+{
+    bool done = false, conflict = false;
+    int rc = kap_fate_verdict(work->txn, act, receipt, code, sentence, &done, &conflict);
+    if (rc == KAP_OK && conflict)
+        KAP_LOG(KAP_LOG_ERROR, "restore_conflict", KAP_I("act", act), KAP_SP("sentence", sentence));
+    return rc == KAP_OK && (done || conflict) ? kap_work_fate_changed(work, act) : rc;
+}
+
+static int verdict_store(kap_work_t *work, const flight_t *flight, uint32_t i,
+                         const kap_receipt_t *told)
+{
+    const kap_verdict_t *verdict = &told->verdicts[i];
     uint64_t sequence = flight->first + i;
     kap_outbox_row_t row;
     kap_outbox_receipt_t receipt = {.verdict = (uint8_t)verdict->verdict,
                                     .refusal = verdict->refusal,
                                     .log_seq = verdict->log_seq,
                                     .at_ms = work->now_ms};
-    bool refused = verdict->verdict == KAP_VERDICT_REFUSED, done = false, conflict = false;
+    bool refused = verdict->verdict == KAP_VERDICT_REFUSED, misses = false;
+    kap_span_t missing = {0};
     const char *code = refused ? kap_refusal_code(verdict->refusal) : "";
     kap_span_t sentence = verdict->sentence;
     if (refused && kap_span_empty(sentence))
         sentence = kap_span_str(kap_refusal_sentence(verdict->refusal));
     int rc = kap_outbox_load(work->txn, flight->line, sequence, work->arena, &row);
     uint64_t act = rc == KAP_OK ? row.act : 0;
+    if (rc == KAP_OK && act && refused)
+        rc = kap_again_misses(work, flight->line, sequence, verdict, &misses, &missing);
     if (rc == KAP_OK)
         rc = kap_outbox_receipt_put(work->txn, flight->line, sequence, &receipt);
     if (rc == KAP_OK && refused)
@@ -142,13 +174,10 @@ static int verdict_store(kap_work_t *work, const flight_t *flight, uint32_t i,
         rc = kap_mirror_receipt(work, &row, flight->line, sequence, refused);
     if (rc == KAP_OK && !act && verdict->refusal == KAP_REFUSAL_ILLEGAL_UNKNOWN_REFERRAL)
         rc = say_again(work, &row);
-    if (rc == KAP_OK && act)
-        rc = kap_fate_verdict(work->txn, act, &receipt, code ? code : "", sentence, &done,
-                              &conflict);
-    if (rc == KAP_OK && conflict)
-        KAP_LOG(KAP_LOG_ERROR, "restore_conflict", KAP_I("act", act), KAP_SP("sentence", sentence));
-    if (rc == KAP_OK && (done || conflict))
-        rc = kap_work_fate_changed(work, act);
+    if (rc == KAP_OK && misses)
+        rc = keep_act(work, flight, sequence, missing, told);
+    else if (rc == KAP_OK && act)
+        rc = act_told(work, act, &receipt, code ? code : "", sentence);
     return rc;
 }
 
@@ -165,7 +194,7 @@ static int receipts_body(kap_work_t *work, void *arg)
         return KAP_OK;
     for (uint32_t i = 0; rc == KAP_OK && i < in->flight.count; i++) {
         const kap_verdict_t *verdict = &in->receipt->verdicts[i];
-        rc = verdict_store(work, &in->flight, i, verdict);
+        rc = verdict_store(work, &in->flight, i, in->receipt);
         in->refused += verdict->verdict == KAP_VERDICT_REFUSED;
         kap_arena_reset(work->arena);
     }

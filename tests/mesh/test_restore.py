@@ -313,27 +313,44 @@ class HealingTest(unittest.TestCase):
         with open(self.mesh.path("daemons", "broker.conf"), encoding="utf-8") as file:
             return re.search(r'store = "([^"]*)"', file.read()).group(1)
 
-    def test_an_older_backup_is_healed_by_what_the_nodes_hold(self):
+    def begin(self):
+        """A few referrals, a backup, and more that only the nodes will remember."""
         early = self.refer([f"early/{n}" for n in range(5)])
         for referral in early:
             self.mesh.until_state("finnvera", referral, "delivered")
         self.settle()
-        before = self.broker("--backup", self.mesh.path("copy"))
+        self.kept_to = self.broker("--backup", self.mesh.path("copy"))["position"]
         self.mesh.kapula("finnvera", "answer", early[0], "accept")
         late = self.refer([f"late/{n}" for n in range(5)])
         for referral in late:
-            self.mesh.until_state("municipality", referral, "delivered")
-        self.mesh.until_state("municipality", early[0], "accepted")
+            self.mesh.until_state("finnvera", referral, "delivered")
+        self.mesh.kapula("finnvera", "answer", late[0], "accept")
+        self.mesh.kapula("finnvera", "answer", late[0], "contacted", "--contact", "reached",
+                         "--channel", "phone")
+        self.mesh.kapula("finnvera", "answer", late[1], "redirect", "--reason", "wrong_service", "--to", "partner",
+                         "--service", "startup-advice")
+        self.mesh.until_state("municipality", late[0], "in_contact")
+        self.mesh.until_state("municipality", late[1], "redirected")
         self.settle()
-        states = self.states(early + late)
-        edge = self.mesh.edge("coordinator", "municipality", "finnvera")
-        streams = {who: self.said(who) for who in ("municipality", "finnvera")}
+        return early + late
+
+    def restore(self):
         self.mesh.kill("broker")
         store = self.store()
         os.rename(store, store + ".moved")
-        said = self.broker("--restore", self.mesh.path("copy"))
-        self.assertEqual(said["kept_to"], before["position"])
+        self.assertEqual(self.broker("--restore", self.mesh.path("copy"))["kept_to"], self.kept_to)
+
+    def test_an_older_backup_is_healed_by_what_the_nodes_hold(self):
+        referrals = self.begin()
+        states = self.states(referrals)
+        edge = self.mesh.edge("coordinator", "municipality", "finnvera")
+        streams = {who: self.said(who) for who in ("municipality", "finnvera", "partner")}
+        self.mesh.kill("municipality")  # answers come before what they answer
+        self.restore()
         self.mesh.start("broker")
+        wait_for("finnvera to have said all", lambda: self.logged("finnvera", "said_again_later"))
+        wait_for("an empty outbox of finnvera", lambda: rig.idle(self.mesh, "finnvera"))
+        self.mesh.start("municipality")
         for who, events in streams.items():
             wait_for(f"all that {who} had been told",
                      lambda who=who, events=events: self.said(who) >= events)
@@ -342,15 +359,20 @@ class HealingTest(unittest.TestCase):
         for who, of in states.items():
             for referral, state in of.items():
                 self.mesh.until_state(who, referral, state)
+        self.assertFalse(self.logged("finnvera", "restore_conflict"))
         rig.audit(self.mesh)
         again = self.mesh.edge("coordinator", "municipality", "finnvera")
         for name in ("sent", "delivered", "accepted", "open"):
             self.assertEqual(again.get(name), edge.get(name), name)
         self.mesh.kill("broker", 15)
-        head, rows = rig.log_of(store)
+        head, rows = rig.log_of(self.store())
         rig.check_chain(head, rows, rig.broker_of(self.mesh)[2])
         self.assertNotEqual(head["epoch"], head["first_epoch"])
         self.mesh.start("broker")
+
+    def logged(self, who, event):
+        with open(self.mesh.path("logs", f"{who}.log"), encoding="utf-8") as file:
+            return f'"event":"{event}"' in file.read()
 
     def said(self, who):
         """What stands in a member's stream, wherever it lies and whoever said it anew."""

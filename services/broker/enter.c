@@ -166,6 +166,24 @@ static kap_span_t shown_end(kap_engine_t *e, kap_span_t id, kap_name_t **slot)
     return name == NULL ? kap_span(NULL, 0) : shown(e, name);
 }
 
+/* What the batch's readers are told of an event that was not refused. */
+static void show(kap_engine_t *e, const kap_event_t *ev, const kap_judged_t *judged,
+                 kap_entry_t *entry)
+{
+    kap_referral_object_t *r = judged->referral;
+
+    entry->open = ev->open;
+    entry->ends = ev->ends;
+    entry->sealed = ev->sealed;
+    entry->from = shown_end(e, judged->from, r != NULL ? &r->from : NULL);
+    entry->to = shown_end(e, judged->to, r != NULL ? &r->to : NULL);
+    if (r != NULL && ev->type == KAP_EV_REFERRAL_CREATED &&
+        judged->verdict == KAP_VERDICT_ACCEPTED) {
+        entry->answer_days = r->row.r.answer_days;
+        entry->contact_days = r->row.r.contact_days;
+    }
+}
+
 kap_name_t *kap_engine_member_of(kap_engine_t *e, kap_span_t source)
 {
     const uint8_t *end = memchr(source.data, '/', source.size);
@@ -235,17 +253,7 @@ const kap_entry_t *kap_engine_enter(kap_engine_t *e, const kap_judge_t *judge, k
         count_refused(e, source);
         return entry;
     }
-    entry->open = ev->open;
-    entry->ends = ev->ends;
-    entry->sealed = ev->sealed;
-    kap_referral_object_t *r = judged->referral;
-    entry->from = shown_end(e, judged->from, r != NULL ? &r->from : NULL);
-    entry->to = shown_end(e, judged->to, r != NULL ? &r->to : NULL);
-    if (r != NULL && ev->type == KAP_EV_REFERRAL_CREATED &&
-        judged->verdict == KAP_VERDICT_ACCEPTED) {
-        entry->answer_days = r->row.r.answer_days;
-        entry->contact_days = r->row.r.contact_days;
-    }
+    show(e, ev, judged, entry);
     if (judged->verdict == KAP_VERDICT_ACCEPTED)
         kap_judge_placed(judge, ev, judged, logged.log_seq);
     enter_streams(e, judged, entry);

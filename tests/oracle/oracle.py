@@ -948,8 +948,8 @@ class Today:
         moved = Case()
         moved.by_id = {name: self.referral(r) for name, r in case.by_id.items()}
         for name, r in case.by_id.items():    # how well it was told is a matter of then
-            fell = moved.by_id[name].internal and not r.internal
-            moved.by_id[name].back_too_early = not fell and case.is_back_too_early(r)
+            fell_together = moved.by_id[name].sender == moved.by_id[name].recipient
+            moved.by_id[name].back_too_early = not fell_together and case.is_back_too_early(r)
         return moved
 
     def referral(self, r):

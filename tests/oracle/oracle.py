@@ -1755,8 +1755,9 @@ class Figures:
         elif by == "region":
             yield {"region": fact.region}
         elif by == "month":
+            of = q.side == "cases" or q.is_of(fact, today=True)
             for at in [fact.at] + list(fact.flows.values()):
-                if q.is_in_window(at):
+                if of and q.is_in_window(at):
                     date = datetime.date.fromordinal(day_of(q.zone, at))
                     yield {"month": f"{date.year:04d}-{date.month:02d}"}
         else:

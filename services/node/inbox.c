@@ -16,6 +16,7 @@
 #include "log.h"
 #include "mirror.h"
 #include "seal.h"
+#include "taken.h"
 #include "uplink.h"
 
 #define PAUSE_MS      500   /* after a failure; doubles */
@@ -246,6 +247,8 @@ static int event_store(kap_inbox_t *inbox, kap_work_t *work, const kap_event_met
     if (event.subject.size) {
         kap_key_t key = kap_key_id_u64(event.subject, meta->stream_seq);
         rc = kap_txn_put(work->txn, KAP_TABLE_SUBJECTS, kap_key_span(&key), kap_span(NULL, 0));
+        if (rc == KAP_OK)
+            rc = kap_taken_came(work, &event);
     }
     if (rc == KAP_OK)
         rc = own_line(work, &event, &line);
@@ -360,6 +363,8 @@ static int row_take_back(kap_work_t *work, uint64_t kept_to, bool *none)
     key = kap_key_id_u64(event.subject, seq);
     rc = kap_txn_delete(work->txn, KAP_TABLE_SUBJECTS, kap_key_span(&key));
     if (rc == KAP_OK || rc == KAP_E_NOTFOUND)
+        rc = kap_taken_put(work, &event);
+    if (rc == KAP_OK)
         rc = kap_mirror_rebuild(work, event.type, event.subject);
     return rc;
 }

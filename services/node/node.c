@@ -14,6 +14,7 @@
 #include "local.h"
 #include "localpub.h"
 #include "log.h"
+#include "taken.h"
 #include "uplink.h"
 
 #define TRIM_EVERY_MS 60000
@@ -187,7 +188,8 @@ static void directory_changed(void *arg)
 static int trim_body(kap_work_t *work, void *arg)
 {
     int64_t keep_ms = kap_conf_int(work->node->conf, "store.keep");
-    return kap_outbox_trim(work->txn, work->now_ms - keep_ms, TRIM_ROWS, arg);
+    int rc = kap_taken_trim(work, work->now_ms - keep_ms);
+    return rc == KAP_OK ? kap_outbox_trim(work->txn, work->now_ms - keep_ms, TRIM_ROWS, arg) : rc;
 }
 
 static void trim_due(void *arg)

@@ -7,9 +7,9 @@
 #include "err.h"
 
 const char *const kap_node_tables[KAP_TABLE_COUNT + 1] = {
-    "meta",     "lines",   "outbox",     "receipts",  "acts",  "act_keys",
-    "marks",    "inbox",   "subjects",   "referrals", "cases", "forums",
-    "meetings", "actions", "statements", "pending",   "again", NULL};
+    "meta",       "lines",    "outbox",    "receipts", "acts",   "act_keys", "marks",
+    "inbox",      "subjects", "referrals", "cases",    "forums", "meetings", "actions",
+    "statements", "pending",  "again",     "taken",    NULL};
 
 kap_row_t kap_row(kap_span_t bytes)
 {

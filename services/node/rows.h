@@ -36,6 +36,7 @@ typedef enum {
     KAP_TABLE_STATEMENTS, /* statement -> who asked */
     KAP_TABLE_PENDING,    /* subject, line, sequence -> nothing: own events not yet in the stream */
     KAP_TABLE_AGAIN,      /* subject, line, sequence -> nothing: to be said again (again.h) */
+    KAP_TABLE_TAKEN,      /* subject, type -> when: taken back by a restored broker (taken.h) */
     KAP_TABLE_COUNT
 } kap_node_table_t;
 

@@ -302,8 +302,7 @@ class HealingTest(unittest.TestCase):
         return [answer["subject"] for answer in answers]
 
     def settle(self):
-        for member in rig.NODES:
-            wait_for(f"an empty outbox of {member}", lambda m=member: rig.idle(self.mesh, m))
+        self.settle_but(None)
 
     def states(self, referrals):
         return {who: {r: self.mesh.state(who, r) for r in referrals}
@@ -360,6 +359,8 @@ class HealingTest(unittest.TestCase):
             for referral, state in of.items():
                 self.mesh.until_state(who, referral, state)
         self.assertFalse(self.logged("finnvera", "restore_conflict"))
+        for who in streams:
+            self.assertEqual(self.health(who)["delivery"]["taken_back"], 0)
         rig.audit(self.mesh)
         again = self.mesh.edge("coordinator", "municipality", "finnvera")
         for name in ("sent", "delivered", "accepted", "open"):
@@ -369,6 +370,44 @@ class HealingTest(unittest.TestCase):
         rig.check_chain(head, rows, rig.broker_of(self.mesh)[2])
         self.assertNotEqual(head["epoch"], head["first_epoch"])
         self.mesh.start("broker")
+
+    def health(self, who):
+        return self.mesh.json(who, "health")
+
+    def test_what_can_no_longer_be_is_told_to_both_ends(self):
+        referral, = self.refer(["one"])
+        self.mesh.until_state("municipality", referral, "delivered")
+        self.settle()
+        self.kept_to = self.broker("--backup", self.mesh.path("copy"))["position"]
+        self.mesh.kapula("finnvera", "answer", referral, "accept")
+        self.mesh.until_state("municipality", referral, "accepted")
+        self.settle()
+        self.mesh.kill("finnvera")
+        self.restore()
+        self.mesh.start("broker")
+        wait_for("what was taken back to be told",
+                 lambda: self.health("municipality")["delivery"]["taken_back"] == 1)
+        self.assertIn(f"accepted.v1 of {referral}", "".join(self.health("municipality")["why"]))
+        self.mesh.until_state("municipality", referral, "delivered")
+        self.mesh.kapula("municipality", "answer", referral, "withdraw", "--reason",
+                         "customer_request")
+        self.settle_but("finnvera")
+        self.mesh.start("finnvera")
+        wait_for("the conflict", lambda: self.logged("finnvera", "restore_conflict"))
+        door = rig.Door(self.mesh, "finnvera")
+        try:
+            act = door.local("acts", limit=1)["acts"][-1]
+            self.assertEqual((act["fate"], act["code"]), ("refused", "illegal.restore_conflict"))
+        finally:
+            door.close()
+        self.assertEqual(self.health("municipality")["delivery"]["taken_back"], 1)
+        self.mesh.until_state("finnvera", referral, "withdrawn")
+        rig.audit(self.mesh)
+
+    def settle_but(self, dead):
+        for member in rig.NODES:
+            if member != dead:
+                wait_for(f"an empty outbox of {member}", lambda m=member: rig.idle(self.mesh, m))
 
     def logged(self, who, event):
         with open(self.mesh.path("logs", f"{who}.log"), encoding="utf-8") as file:

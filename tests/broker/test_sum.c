@@ -147,6 +147,88 @@ Test(sum, durations_of_more_come_from_sketches_within_one_percent)
     }
 }
 
+/* Cases of one transfer each, handled i minutes after they began (elapsed). */
+static void handle_many(int count)
+{
+    char id[16];
+
+    d->now = begun + (count / 10 + 2) * DAYS_APART * KAP_DAY_MS;
+    for (int i = 1; i <= count; i++) {
+        int64_t now = d->now, at = begun + (i - 1) / 10 * DAYS_APART * KAP_DAY_MS;
+        snprintf(id, sizeof id, "t%d", i);
+        d->now = at;
+        desk_created(d, "a", id, id, "a", "b", "mikkeli", NULL);
+        d->now = now;
+        send_all();
+        d->now = at + i * KAP_MINUTE_MS;
+        desk_referral(d, "b", KAP_EV_REFERRAL_COMPLETED, id);
+        d->now = now;
+        send_all();
+    }
+}
+
+static kap_sum_time_t case_time_of(const kap_sum_query_t *q)
+{
+    kap_sum_time_t t;
+
+    cr_assert_eq(kap_sum_time(summer, q, KAP_FIGURE_TIME_COMPLETE_CASE, true, &t), KAP_OK);
+    return t;
+}
+
+static const kap_scope_kind_t kinds_of_cases[] = {KAP_SCOPE_REGION, KAP_SCOPE_NATION,
+                                                  KAP_SCOPE_MEMBER};
+
+Test(sum, durations_of_a_thousand_cases_are_exact)
+{
+    handle_many(KAP_EXACT_MAX);
+    look();
+    for (size_t i = 0; i < sizeof kinds_of_cases / sizeof kinds_of_cases[0]; i++) {
+        kap_sum_query_t q = all_of(kinds_of_cases[i]);
+        kap_sum_time_t t = case_time_of(&q);
+        cr_assert(t.exact);
+        cr_assert_eq(t.n, 1000);
+        cr_assert_eq(t.p50_ms, 500 * KAP_MINUTE_MS);
+        cr_assert_eq(t.p99_ms, 990 * KAP_MINUTE_MS);
+        cr_assert_eq(t.max_ms, 1000 * KAP_MINUTE_MS);
+        cr_assert_eq((int64_t)t.mean_ms, 1001 * KAP_MINUTE_MS / 2);
+        q.breakdown = KAP_BREAKDOWN_SERVICE; /* cases are broken down by nothing */
+        q.value = KAP_SERVICE_STARTUP_ADVICE + 1;
+        cr_assert_eq(case_time_of(&q).n, 0);
+    }
+}
+
+Test(sum, of_one_case_more_durations_come_from_sketches_and_of_a_part_of_them_exactly)
+{
+    handle_many(KAP_EXACT_MAX + 1);
+    look();
+    for (size_t i = 0; i < sizeof kinds_of_cases / sizeof kinds_of_cases[0]; i++) {
+        kap_sum_query_t q = all_of(kinds_of_cases[i]);
+        kap_sum_time_t t = case_time_of(&q);
+        cr_assert_not(t.exact);
+        cr_assert_eq(t.n, 1001);
+        is_near(t.p50_ms, 501 * KAP_MINUTE_MS, "p50");
+        is_near(t.max_ms, 1001 * KAP_MINUTE_MS, "max");
+        q.window.to_ms = begun + 30 * KAP_DAY_MS + 1; /* the first eleven days */
+        t = case_time_of(&q);
+        cr_assert(t.exact);
+        cr_assert_eq(t.n, 110);
+        cr_assert_eq(t.p90_ms, 99 * KAP_MINUTE_MS);
+        cr_assert_eq(t.max_ms, 110 * KAP_MINUTE_MS);
+    }
+}
+
+/* The day on which the last of a thousand begins is cut: whole days alone would not tell. */
+Test(sum, a_walk_that_meets_too_many_cases_gives_way_to_the_sketch)
+{
+    handle_many(KAP_EXACT_MAX + 1);
+    look();
+    kap_sum_query_t q = all_of(KAP_SCOPE_REGION);
+    q.window.to_ms = begun + 100 * DAYS_APART * KAP_DAY_MS + 1;
+    kap_sum_time_t t = case_time_of(&q);
+    cr_assert_not(t.exact);
+    cr_assert_eq(t.n, 1001);
+}
+
 /* Whole months from sketches and their ends from the cohort add up to the same. */
 Test(sum, a_window_that_cuts_months_has_the_durations_of_its_days)
 {

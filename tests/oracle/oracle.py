@@ -1312,7 +1312,7 @@ def time_to_complete(q):
     values = {"time": q.time("complete")}
     if "edge" not in q.asked:
         whole = sorted(q.hand(case.complete) for case in q.cases if case.complete is not None)
-        values["case_time"] = spread(whole, False)    # told from sketches, within 1 %
+        values["case_time"] = spread(whole, len(q.cases) <= EXACT_MAX)
     return values
 
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
  * sum: the figures of a scope over a window, from cells where the window is whole months and from
- * the cohort where it is not; durations exactly in a scope of at most KAP_EXACT_MAX transfers, else
- * from sketches (1 %). Reads scopes x periods rows, and the cohort rows of what whole periods leave
- * at the window's ends, whatever the history. Any thread, in one snapshot.
+ * the cohort where it is not; durations exactly in a scope of at most KAP_EXACT_MAX transfers
+ * (those of cases: cases), else from sketches (1 %). Reads scopes x periods rows, and the cohort
+ * rows of what whole periods leave at the window's ends, whatever the history. Any thread, in one
+ * snapshot.
  */
 #ifndef KAP_SUM_H
 #define KAP_SUM_H
@@ -17,7 +18,7 @@
 #include "scope.h"
 #include "store.h"
 
-enum { KAP_EXACT_MAX = 1000 }; /* transfers of a scope up to which percentiles are exact */
+enum { KAP_EXACT_MAX = 1000 }; /* transfers or cases up to which percentiles are exact */
 
 /* Which side of a member (or organisation) is meant. Regions and above: no difference. */
 typedef enum { KAP_SIDE_GETS, KAP_SIDE_SENDS, KAP_SIDE_CASES } kap_side_t;
@@ -58,6 +59,8 @@ typedef struct {
 } kap_sum_time_t;
 
 bool kap_sum_is_of_cases(kap_figure_time_t time);
+/* Of cases: exact in a window in which the mesh (or the archive) created at most 100,000 referrals;
+ * the first time it looks at all of them. */
 int kap_sum_time(kap_summer_t *summer, const kap_sum_query_t *query, kap_figure_time_t time,
                  bool elapsed, kap_sum_time_t *out);
 

@@ -4,6 +4,7 @@
 
 #include "err.h"
 #include "event.h"
+#include "now_inner.h"
 #include "rows.h"
 #include "sum_inner.h"
 
@@ -15,7 +16,7 @@ typedef struct {
     uint64_t *seqs;
     kap_span_t *cases;
     size_t count, cap;
-    int err;
+    size_t most; /* positions; one more: KAP_E_LIMIT */
 } began_t;
 
 static int add_seq(void *arg, const kap_cohort_key_t *key, const kap_fact_t *fact)
@@ -23,6 +24,8 @@ static int add_seq(void *arg, const kap_cohort_key_t *key, const kap_fact_t *fac
     began_t *b = arg;
 
     (void)fact;
+    if (b->count == b->most)
+        return KAP_E_LIMIT;
     if (b->count == b->cap) {
         size_t cap = b->cap == 0 ? 64 : b->cap * 2;
         uint64_t *grown = realloc(b->seqs, cap * sizeof *grown);
@@ -185,7 +188,7 @@ static int find_touched(began_t *b, uint32_t archive, kap_instants_t span)
 int kap_sum_touched(kap_summer_t *summer, uint32_t archive, kap_instants_t span,
                     kap_sum_case_id_fn fn, void *arg)
 {
-    began_t b = {.s = summer};
+    began_t b = {.s = summer, .most = SIZE_MAX};
     int rc = span.from_ms < span.to_ms ? find_touched(&b, archive, span) : KAP_OK;
 
     for (size_t i = 0; rc == KAP_OK && i < b.count; i++)
@@ -195,27 +198,31 @@ int kap_sum_touched(kap_summer_t *summer, uint32_t archive, kap_instants_t span,
     return rc;
 }
 
-static int find_began(kap_summer_t *summer, kap_sum_began_t *out)
+static int find_began(kap_summer_t *summer, size_t most, kap_sum_began_t *out)
 {
-    began_t b = {.s = summer};
+    began_t b = {.s = summer, .most = most};
     int rc = find_touched(&b, out->archive, out->span);
 
-    if (rc == KAP_OK)
+    out->beyond = rc == KAP_E_LIMIT;
+    if (out->beyond)
+        rc = KAP_OK;
+    else if (rc == KAP_OK)
         rc = read_paths(&b, out->archive, out);
     free(b.seqs);
     free(b.cases);
     return rc;
 }
 
-/* The cases that began in the span, from the summer or found now. */
+/* The cases that began in the span, from the summer or found now; `most` referrals. */
 static int began_in(kap_summer_t *summer, const kap_sum_query_t *query, kap_instants_t span,
-                    const kap_sum_began_t **out)
+                    size_t most, const kap_sum_began_t **out)
 {
     uint32_t archive = query->scope.utc ? query->scope.region_number : 0;
     kap_sum_began_t *began = summer->began;
 
-    while (began != NULL && (began->span.from_ms != span.from_ms ||
-                             began->span.to_ms != span.to_ms || began->archive != archive))
+    while (began != NULL &&
+           (began->span.from_ms != span.from_ms || began->span.to_ms != span.to_ms ||
+            began->archive != archive || (began->beyond && most == SIZE_MAX)))
         began = began->next;
     *out = began;
     if (began != NULL)
@@ -224,20 +231,22 @@ static int began_in(kap_summer_t *summer, const kap_sum_query_t *query, kap_inst
     if (began == NULL)
         return KAP_E_NOMEM;
     *began = (kap_sum_began_t){.span = span, .archive = archive, .next = summer->began};
-    int rc = find_began(summer, began);
+    int rc = find_began(summer, most, began);
     if (rc == KAP_OK)
         *out = summer->began = began;
     return rc;
 }
 
 static int cases_of(kap_summer_t *summer, const kap_sum_query_t *query, kap_instants_t span,
-                    kap_sum_case_fn fn, void *arg)
+                    size_t most, kap_sum_case_fn fn, void *arg)
 {
     const kap_sum_began_t *began;
 
     if (span.from_ms >= span.to_ms)
         return KAP_OK;
-    int rc = began_in(summer, query, span, &began);
+    int rc = began_in(summer, query, span, most, &began);
+    if (rc == KAP_OK && began->beyond)
+        return KAP_E_LIMIT;
     for (size_t i = 0; rc == KAP_OK && i < began->count; i++) {
         if (path_fits(&query->scope, &began->paths[i]))
             rc = fn(arg, &began->paths[i]);
@@ -276,8 +285,18 @@ int kap_sum_case_rest(kap_summer_t *summer, const kap_sum_query_t *query, kap_su
         return KAP_OK;
     kap_window_pieces(&query->window, query->scope.utc, periods, pieces, rest);
     for (int i = 0; rc == KAP_OK && i < 2; i++)
-        rc = cases_of(summer, query, rest[i], fn, arg);
+        rc = cases_of(summer, query, rest[i], SIZE_MAX, fn, arg);
     return rc;
+}
+
+int kap_sum_cases(kap_summer_t *summer, const kap_sum_query_t *query, kap_sum_case_fn fn, void *arg)
+{
+    kap_instants_t span = {query->window.from_ms, query->window.to_ms};
+
+    if (query->breakdown != KAP_BREAKDOWN_NONE || query->scope.kind == KAP_SCOPE_EDGE)
+        return KAP_OK;
+    return summer->now != NULL ? kap_now_cases(summer, query, fn, arg)
+                               : cases_of(summer, query, span, KAP_CASE_WALK_MAX, fn, arg);
 }
 
 int kap_sum_chains(kap_summer_t *summer, const kap_sum_query_t *query, uint64_t *counts,

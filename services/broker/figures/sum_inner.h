@@ -14,6 +14,7 @@ typedef struct kap_sum_began {
     uint32_t archive; /* its number, 0: the mesh */
     kap_path_t *paths;
     size_t count;
+    bool beyond; /* more referrals were created then than a walk for exact times may touch */
     struct kap_sum_began *next;
 } kap_sum_began_t;
 
@@ -93,5 +94,11 @@ int kap_sum_touched(kap_summer_t *summer, uint32_t archive, kap_instants_t span,
 typedef int (*kap_sum_case_fn)(void *arg, const kap_path_t *path);
 int kap_sum_case_rest(kap_summer_t *summer, const kap_sum_query_t *query, kap_sum_case_fn fn,
                       void *arg);
+
+/* The same of the whole window. KAP_E_LIMIT: more than KAP_CASE_WALK_MAX referrals were created
+ * then. */
+enum { KAP_CASE_WALK_MAX = 100000 }; /* a second and some 20 MB at most; a guess */
+int kap_sum_cases(kap_summer_t *summer, const kap_sum_query_t *query, kap_sum_case_fn fn,
+                  void *arg);
 
 #endif

@@ -14,6 +14,7 @@ typedef struct {
     kap_figure_time_t time;
     bool elapsed;
     uint64_t *counts;
+    uint64_t cases; /* gathered */
 } timing_t;
 
 bool kap_sum_is_of_cases(kap_figure_time_t time)
@@ -47,10 +48,17 @@ static int bucket_fact(void *arg, const kap_cohort_key_t *key, const kap_fact_t 
     return KAP_OK;
 }
 
+static int64_t time_of_case(const timing_t *t, const kap_path_t *path)
+{
+    if (t->time == KAP_FIGURE_TIME_CHAIN)
+        return path->chain;
+    return t->elapsed ? path->complete.elapsed_ms : path->complete.working_ms;
+}
+
 static int bucket_case(void *arg, const kap_path_t *path)
 {
     timing_t *t = arg;
-    int64_t ms = t->elapsed ? path->complete.elapsed_ms : path->complete.working_ms;
+    int64_t ms = time_of_case(t, path);
     uint32_t last = KAP_SKETCH_BUCKETS - 1;
 
     if (t->time == KAP_FIGURE_TIME_CHAIN)
@@ -63,7 +71,7 @@ static int bucket_case(void *arg, const kap_path_t *path)
 int kap_sum_sketch(kap_summer_t *summer, const kap_sum_query_t *query, kap_figure_time_t time,
                    bool elapsed, uint64_t counts[KAP_SKETCH_BUCKETS])
 {
-    timing_t t = {summer, query, time, elapsed, counts};
+    timing_t t = {summer, query, time, elapsed, counts, 0};
     bool cases = kap_sum_is_of_cases(time);
     kap_sum_walk_t w = {.s = summer,
                         .query = query,
@@ -78,13 +86,8 @@ int kap_sum_sketch(kap_summer_t *summer, const kap_sum_query_t *query, kap_figur
     return rc != KAP_OK || !cases ? rc : kap_sum_case_rest(summer, query, bucket_case, &t);
 }
 
-static int gather_fact(void *arg, const kap_cohort_key_t *key, const kap_fact_t *fact)
+static int gather(kap_summer_t *s, int64_t ms)
 {
-    timing_t *t = arg;
-    kap_summer_t *s = t->s;
-    int64_t ms = time_of(t, fact);
-
-    (void)key;
     if (ms == KAP_REFERRAL_NO_SPAN_MS)
         return KAP_OK;
     if (s->value_count == s->value_cap) {
@@ -97,6 +100,21 @@ static int gather_fact(void *arg, const kap_cohort_key_t *key, const kap_fact_t 
     }
     s->values[s->value_count++] = ms;
     return KAP_OK;
+}
+
+static int gather_fact(void *arg, const kap_cohort_key_t *key, const kap_fact_t *fact)
+{
+    timing_t *t = arg;
+
+    (void)key;
+    return gather(t->s, time_of(t, fact));
+}
+
+static int gather_case(void *arg, const kap_path_t *path)
+{
+    timing_t *t = arg;
+
+    return ++t->cases > KAP_EXACT_MAX ? KAP_E_LIMIT : gather(t->s, time_of_case(t, path));
 }
 
 static int by_value(const void *a, const void *b)
@@ -112,16 +130,15 @@ static int64_t rank(const kap_summer_t *s, size_t percent)
     return s->values[(s->value_count * percent + 99) / 100 - 1];
 }
 
-static int time_exactly(kap_summer_t *s, timing_t *t, kap_sum_time_t *out)
+/* What was gathered. */
+static void spread(kap_summer_t *s, kap_sum_time_t *out)
 {
     double sum = 0;
 
-    s->value_count = 0;
-    int rc = kap_sum_facts(s, t->query, gather_fact, t);
     out->exact = true;
     out->n = s->value_count;
-    if (rc != KAP_OK || out->n == 0)
-        return rc;
+    if (out->n == 0)
+        return;
     qsort(s->values, s->value_count, sizeof *s->values, by_value);
     for (size_t i = 0; i < s->value_count; i++)
         sum += (double)s->values[i];
@@ -130,7 +147,28 @@ static int time_exactly(kap_summer_t *s, timing_t *t, kap_sum_time_t *out)
     out->p99_ms = rank(s, 99);
     out->max_ms = s->values[s->value_count - 1];
     out->mean_ms = sum / (double)out->n;
-    return KAP_OK;
+}
+
+static int time_exactly(kap_summer_t *s, timing_t *t, kap_sum_time_t *out)
+{
+    s->value_count = 0;
+    int rc = kap_sum_facts(s, t->query, gather_fact, t);
+    if (rc == KAP_OK)
+        spread(s, out);
+    return rc;
+}
+
+/* The same of cases, of which the whole days count `least`. KAP_E_LIMIT: there are too many, or
+ * retention took some of them from the log. */
+static int case_time_exactly(kap_summer_t *s, timing_t *t, uint64_t least, kap_sum_time_t *out)
+{
+    s->value_count = 0;
+    int rc = kap_sum_cases(s, t->query, gather_case, t);
+    if (rc == KAP_OK && t->cases < least)
+        rc = KAP_E_LIMIT;
+    if (rc == KAP_OK)
+        spread(s, out);
+    return rc;
 }
 
 static int time_from_sketch(kap_summer_t *s, timing_t *t, kap_sum_time_t *out)
@@ -159,15 +197,19 @@ static int time_from_sketch(kap_summer_t *s, timing_t *t, kap_sum_time_t *out)
 int kap_sum_time(kap_summer_t *summer, const kap_sum_query_t *query, kap_figure_time_t time,
                  bool elapsed, kap_sum_time_t *out)
 {
-    timing_t t = {summer, query, time, elapsed, NULL};
+    timing_t t = {summer, query, time, elapsed, NULL, 0};
+    bool cases = kap_sum_is_of_cases(time);
     kap_vector_t sum = {0};
 
     *out = (kap_sum_time_t){.p50_ms = -1, .p90_ms = -1, .p99_ms = -1, .max_ms = -1};
-    if (kap_sum_is_of_cases(time))
-        return time_from_sketch(summer, &t, out);
     int rc = kap_sum_counts(summer, query, &sum);
+    uint64_t n = sum.counts[cases ? KAP_FIGURE_CASES : KAP_FIGURE_REFERRALS];
     if (rc != KAP_OK)
         return rc;
-    return sum.counts[KAP_FIGURE_REFERRALS] <= KAP_EXACT_MAX ? time_exactly(summer, &t, out)
-                                                             : time_from_sketch(summer, &t, out);
+    if (n > KAP_EXACT_MAX)
+        return time_from_sketch(summer, &t, out);
+    if (!cases)
+        return time_exactly(summer, &t, out);
+    rc = case_time_exactly(summer, &t, n, out);
+    return rc == KAP_E_LIMIT ? time_from_sketch(summer, &t, out) : rc;
 }

@@ -111,7 +111,7 @@ static int say(const kap_store_opts_t *opts, int rc, const char *sentence)
 /* What stands in the identity record is compared with what the program expects. */
 static int check_identity(kap_store_t *store, const kap_store_opts_t *opts, kap_span_t value)
 {
-    char sentence[160];
+    char sentence[300];
 
     if (value.size < IDENTITY_HEAD)
         return say(opts, KAP_E_CORRUPT, "its identity record is damaged");
@@ -131,8 +131,9 @@ static int check_identity(kap_store_t *store, const kap_store_opts_t *opts, kap_
     }
     if (version < opts->version) {
         snprintf(sentence, sizeof sentence,
-                 "it was written by an older program (rows %u, this program wants %u)", version,
-                 opts->version);
+                 "it was written by an older program (rows %u, this program wants %u)%s%s", version,
+                 opts->version, opts->older != NULL ? "; " : "",
+                 opts->older != NULL ? opts->older : "");
         return say(opts, KAP_E_VERSION, sentence);
     }
     memcpy(store->id, value.data + 8, KAP_STORE_ID_BYTES);

@@ -30,9 +30,10 @@ typedef struct kap_txn kap_txn_t;
 typedef struct kap_cursor kap_cursor_t;
 
 typedef struct {
-    const char *path;          /* a directory, made 0700 if absent; ignored by the twin */
-    const char *name;          /* whose store: "broker", "node"; another name is refused */
-    uint32_t version;          /* of the rows in it; another version is refused */
+    const char *path;  /* a directory, made 0700 if absent; ignored by the twin */
+    const char *name;  /* whose store: "broker", "node"; another name is refused */
+    uint32_t version;  /* of the rows in it; another version is refused */
+    const char *older; /* may be NULL: what to do about an older version, ends the sentence */
     const char *const *tables; /* ended by NULL; a table is known by its place here */
     size_t map_size;           /* address space to begin with, 0 = 64 GiB (sparse) */
     bool memory;               /* the twin: nothing is kept after close */

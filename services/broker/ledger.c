@@ -335,6 +335,7 @@ static int open_store(kap_ledger_t *l)
     kap_store_opts_t opts = {.path = l->opts.path,
                              .name = KAP_ROWS_STORE,
                              .version = KAP_ROWS_VERSION,
+                             .older = KAP_ROWS_OLDER,
                              .tables = kap_rows_tables,
                              .map_size = l->opts.map_size,
                              .memory = l->opts.memory,

@@ -25,6 +25,7 @@ static int open_beside(const kap_conf_t *conf, kap_store_t **store)
     kap_store_opts_t opts = {.path = kap_conf_str(conf, "store"),
                              .name = KAP_ROWS_STORE,
                              .version = KAP_ROWS_VERSION,
+                             .older = KAP_ROWS_OLDER,
                              .tables = kap_rows_tables,
                              .beside = true,
                              .why = &why};

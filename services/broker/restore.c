@@ -22,7 +22,7 @@ typedef struct {
     kap_store_t *backup;
     kap_head_t head; /* of the backup */
     kap_buf_t ended; /* epochs before it */
-    uint64_t until;
+    uint64_t until;  /* the log is entered anew up to here; 0: the store is copied */
     kap_restored_t made;
     char anew[PATH_MAX]; /* entered anew; copied into: */
     char copy[PATH_MAX]; /* whole, with its new epoch; then renamed to: */
@@ -115,8 +115,9 @@ static int read_backup(restore_t *r)
     return rc;
 }
 
-/* A store that was in use (it has a lock file) may be so still: it is read beside its writer. */
-static int open_backup(restore_t *r)
+/* Opens it as of its version. A store that was in use (it has a lock file) may be so still: it is
+ * read beside its writer. */
+static int open_version(restore_t *r, uint32_t *version)
 {
     const char *from = r->opts->from;
     bool used = is_there(from, "lock.mdb");
@@ -127,7 +128,21 @@ static int open_backup(restore_t *r)
                              .read_only = !used,
                              .beside = used,
                              .why = r->opts->why};
-    int rc = kap_store_open(&opts, &r->backup);
+    int rc;
+
+    while ((rc = kap_store_open(&opts, &r->backup)) == KAP_E_VERSION &&
+           opts.version > KAP_ROWS_OLDEST)
+        opts.version--;
+    if (rc == KAP_OK)
+        kap_buf_reset(r->opts->why); /* of the versions that it is not */
+    *version = opts.version;
+    return rc;
+}
+
+static int open_backup(restore_t *r)
+{
+    uint32_t version;
+    int rc = open_version(r, &version);
 
     if (rc != KAP_OK)
         return rc;
@@ -141,7 +156,12 @@ static int open_backup(restore_t *r)
         kap_buf_printf(r->opts->why, "the backup ends at position %" PRIu64, r->head.seq);
         return KAP_E_NOTFOUND;
     }
-    return KAP_OK;
+    r->until = r->opts->until;
+    if (version != KAP_ROWS_VERSION && r->until == 0)
+        r->until = r->head.seq;
+    return version != KAP_ROWS_VERSION && r->until == 0
+               ? say(r, KAP_E_NOTFOUND, "the backup is of an older program and empty")
+               : KAP_OK;
 }
 
 /* --- up to a position --- */
@@ -184,7 +204,6 @@ static int choose_until(restore_t *r, kap_txn_t *txn)
     bool cuts = true;
     int rc = kap_log_walk_open(txn, &walk);
 
-    r->until = r->opts->until;
     while (rc == KAP_OK && cuts && r->until > 0 && r->until < r->head.seq) {
         rc = cuts_group(&walk, r->until, &cuts);
         r->until -= rc == KAP_OK && cuts;
@@ -268,7 +287,7 @@ static int check_copy(void *arg, kap_store_t *copy)
 static int copy_whole(restore_t *r)
 {
     kap_store_t *anew = NULL;
-    int rc = r->opts->until > 0 ? enter_anew(r, &anew) : KAP_OK;
+    int rc = r->until > 0 ? enter_anew(r, &anew) : KAP_OK;
 
     if (rc == KAP_OK)
         rc = kap_store_backup(anew != NULL ? anew : r->backup, r->copy, check_copy, NULL);

@@ -3,7 +3,8 @@
  * restore: a store out of a backup, or out of any store that nobody is writing, whole or up to a
  * position of its log. It is made beside, read again to the last checksum, given a new epoch
  * (architecture: what readers and nodes do then), and gets its name last: a restore that is killed
- * leaves no store. It prints nothing. Any thread; nobody uses the target's folder meanwhile.
+ * leaves no store. A backup of an older version (rows.h, KAP_ROWS_OLDEST) is entered anew as a
+ * whole. It prints nothing. Any thread; nobody uses the target's folder meanwhile.
  */
 #ifndef KAP_RESTORE_H
 #define KAP_RESTORE_H

@@ -45,6 +45,18 @@ static void why_missing(kap_buf_t *why, const missing_t *missing)
     kap_buf_fini(&sentence);
 }
 
+static void print_delivery(kap_buf_t *json, const kap_inbox_state_t *inbox,
+                           const missing_t *missing)
+{
+    kap_buf_printf(json,
+                   "\"delivery\":{\"seq\":%llu,\"as_of_seq\":%llu,\"received\":%llu,"
+                   "\"unreadable\":%llu,\"taken_back\":%llu,\"error\":\"",
+                   (unsigned long long)inbox->cursor, (unsigned long long)inbox->as_of_seq,
+                   (unsigned long long)inbox->received, (unsigned long long)inbox->unreadable,
+                   (unsigned long long)missing->count);
+    kap_buf_json_text(json, kap_span_str(inbox->error));
+}
+
 int kap_node_health(kap_node_t *node, kap_buf_t *json)
 {
     kap_uplink_state_t uplink;
@@ -92,13 +104,7 @@ int kap_node_health(kap_node_t *node, kap_buf_t *json)
                    (unsigned long long)waiting, (long long)(waiting ? now - oldest_ms : 0),
                    (unsigned long long)uplink.receipted, (unsigned long long)uplink.refused,
                    (unsigned long long)uplink.later);
-    kap_buf_printf(json,
-                   "\"delivery\":{\"seq\":%llu,\"as_of_seq\":%llu,\"received\":%llu,"
-                   "\"unreadable\":%llu,\"taken_back\":%llu,\"error\":\"",
-                   (unsigned long long)inbox.cursor, (unsigned long long)inbox.as_of_seq,
-                   (unsigned long long)inbox.received, (unsigned long long)inbox.unreadable,
-                   (unsigned long long)missing.count);
-    kap_buf_json_text(json, kap_span_str(inbox.error));
+    print_delivery(json, &inbox, &missing);
     kap_buf_printf(json, "\"},\"disk\":{\"free_bytes\":%llu},", (unsigned long long)free_bytes);
     kap_buf_printf(json,
                    "\"directory\":{\"members\":%u,\"read_at\":%lld},\"received\":{\"taken\":%llu,"

@@ -199,3 +199,73 @@ Test(restore, another_mesh_is_refused)
     cr_expect_neq(access(made, R_OK) == 0 && rmdir(made) != 0, true, "something was left");
     cr_assert_eq(restore(1, &out, why), KAP_OK, "%s", why);
 }
+
+static void copy_table(kap_txn_t *from, kap_txn_t *to, unsigned table)
+{
+    kap_cursor_t *cursor;
+    int rc;
+
+    cr_assert_eq(kap_cursor_open(from, table, &cursor), KAP_OK);
+    for (rc = kap_cursor_seek_ge(cursor, kap_span(NULL, 0)); rc == KAP_OK;
+         rc = kap_cursor_next(cursor))
+        cr_assert_eq(kap_txn_put(to, table, kap_cursor_key(cursor), kap_cursor_value(cursor)),
+                     KAP_OK);
+    cr_assert_eq(rc, KAP_E_NOTFOUND);
+    kap_cursor_close(&cursor);
+}
+
+/* The desk's log and names in a store of another version; nothing of what is derived from them. */
+static void write_version(uint32_t version, const char *path)
+{
+    static const unsigned kept[] = {KAP_ROWS_META,       KAP_ROWS_NAMES, KAP_ROWS_TEXTS,
+                                    KAP_ROWS_LOG,        KAP_ROWS_ENDS,  KAP_ROWS_SEALED,
+                                    KAP_ROWS_DIRECTORIES};
+    kap_store_opts_t opts = {
+        .path = path, .name = KAP_ROWS_STORE, .version = version, .tables = kap_rows_tables};
+    kap_store_t *store;
+    kap_txn_t *from, *to;
+
+    cr_assert_eq(kap_store_open(&opts, &store), KAP_OK);
+    cr_assert_eq(kap_txn_begin(d->store, KAP_TXN_READ, &from), KAP_OK);
+    cr_assert_eq(kap_txn_begin(store, KAP_TXN_WRITE, &to), KAP_OK);
+    for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++)
+        copy_table(from, to, kept[i]);
+    cr_assert_eq(kap_txn_commit(&to), KAP_OK);
+    kap_txn_abort(&from);
+    kap_store_close(&store);
+}
+
+static int restore_from(const char *path, kap_restored_t *out, char why[300])
+{
+    kap_buf_t buf = {0};
+    kap_restore_opts_t opts = {.from = path, .to = made, .now = d->now, .why = &buf};
+
+    memcpy(opts.mesh, d->mesh, 32);
+    int rc = kap_restore(&opts, out);
+    snprintf(why, 300, "%s", kap_buf_cstr(&buf));
+    kap_buf_fini(&buf);
+    return rc;
+}
+
+Test(restore, an_older_version_is_entered_anew_and_others_are_refused)
+{
+    kap_restored_t out;
+    char why[300], old[64], command[80];
+
+    snprintf(old, sizeof old, "%s-old", d->path);
+    snprintf(command, sizeof command, "rm -rf %s", old);
+    fill(30);
+    write_version(KAP_ROWS_OLDEST - 1, old);
+    cr_expect_eq(restore_from(old, &out, why), KAP_E_VERSION);
+    cr_expect_not_null(strstr(why, "it was written by an older program"));
+    cr_assert_eq(system(command), 0);
+    write_version(KAP_ROWS_VERSION + 1, old);
+    cr_expect_eq(restore_from(old, &out, why), KAP_E_VERSION);
+    cr_expect_not_null(strstr(why, "it was written by a newer program"));
+    cr_assert_eq(system(command), 0);
+    write_version(KAP_ROWS_OLDEST, old);
+    cr_assert_eq(restore_from(old, &out, why), KAP_OK, "%s", why);
+    cr_expect_eq(out.kept_to, 30);
+    cr_expect_eq(recount().seq, 31);
+    cr_assert_eq(system(command), 0);
+}

@@ -312,8 +312,12 @@ Test(store, is_there_again_after_it_was_closed)
 
 static int try_open(const char *name, uint32_t version, kap_buf_t *why)
 {
-    kap_store_opts_t opts = {
-        .path = directory, .name = name, .version = version, .tables = tables, .why = why};
+    kap_store_opts_t opts = {.path = directory,
+                             .name = name,
+                             .version = version,
+                             .tables = tables,
+                             .older = "do this",
+                             .why = why};
     kap_store_t *store = NULL;
     int rc = kap_store_open(&opts, &store);
 
@@ -332,6 +336,7 @@ Test(store, refuses_a_newer_version_with_a_sentence)
     kap_buf_reset(&why);
     cr_assert_eq(try_open("test", 4, &why), KAP_E_VERSION);
     cr_assert_not_null(strstr(kap_buf_cstr(&why), "older program"));
+    cr_assert_not_null(strstr(kap_buf_cstr(&why), "; do this"));
     kap_buf_reset(&why);
     cr_assert_eq(try_open("other", 3, &why), KAP_E_CONFLICT);
     cr_assert_not_null(strstr(kap_buf_cstr(&why), "it belongs to \"test\", not to \"other\""));

@@ -24,6 +24,14 @@
 
 #define KAP_ROWS_STORE   "broker" /* name of the store */
 #define KAP_ROWS_VERSION 3
+/* The oldest version whose log, names and directories lie as today's do: a restore enters it anew.
+ */
+#define KAP_ROWS_OLDEST 2
+/* What the operator does about an older store (kap_store_opts_t.older). */
+#define KAP_ROWS_OLDER                                                                             \
+    "stop the broker, move the folder away, and have it entered anew: kapula-broker --config "     \
+    "FILE "                                                                                        \
+    "--restore MOVED"
 
 /* KAP_TABLE(NAME, "name", "key", "value") */
 #define KAP_ROWS_TABLES(KAP_TABLE)                                                                 \

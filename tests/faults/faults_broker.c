@@ -16,6 +16,7 @@
 #include "hash.h"
 #include "ids.h"
 #include "rows.h"
+#include "scrub.h"
 #include "sound.h"
 #include "states.h"
 
@@ -261,6 +262,14 @@ static int read_log(const truth_t *truth, kap_txn_t *txn)
     return code;
 }
 
+/* What a reader met, a scrub has to find. */
+static int scrub_damaged(kap_store_t *store)
+{
+    kap_scrub_report_t report = {0};
+    int rc = kap_scrub_all(store, NULL, NULL, &report);
+    return rc == KAP_OK && report.damages == 0 ? STATES_WRONG : STATES_NOTICED;
+}
+
 static int read_damaged(void *arg, const char *folder)
 {
     kap_store_t *store = NULL;
@@ -272,6 +281,8 @@ static int read_damaged(void *arg, const char *folder)
         if (code == STATES_UNHARMED)
             code = read_marks(arg, txn);
         kap_txn_abort(&txn);
+        if (code == STATES_NOTICED)
+            code = scrub_damaged(store);
     }
     kap_store_close(&store);
     return code;

@@ -254,6 +254,24 @@ class RestoreTest(Lone):
         self.head()
         self.check_log()
 
+    def test_a_restore_that_is_killed_leaves_no_store_or_a_whole_one(self):
+        self.publish(1000)
+        moved = self.move()
+        words = [os.path.join(BIN, "kapula-broker"), "-c", self.broker.path("broker.conf"),
+                 "--restore", moved, "--until", "900"]
+        made, tries = self.broker.path("store/data.mdb"), 0
+        while not os.path.exists(made):
+            tries += 1
+            with subprocess.Popen(words, stdout=subprocess.DEVNULL) as process:
+                try:
+                    process.wait(0.01 * tries)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+        self.assertGreater(tries, 1)
+        self.broker.start()
+        self.head()
+        self.check_log()
+
     def test_what_cannot_be_restored_is_said(self):
         self.publish(10)
         done = command(self.broker, "--restore", self.broker.path("copy"))

@@ -414,8 +414,8 @@ static void *object(kap_book_t *s, kap_object_kind_t kind, uint32_t scope, kap_s
     return o;
 }
 
-/* Rows that wait to be counted need not be read; they are copied, since the next put overwrites
- * them. */
+/* A row that waits to be counted need not be read; it is copied, since the next put overwrites it.
+ */
 static int read_referral(kap_book_t *s, uint32_t scope, kap_span_t id, kap_referral_row_t *row)
 {
     kap_span_t kept;
@@ -424,16 +424,6 @@ static int read_referral(kap_book_t *s, uint32_t scope, kap_span_t id, kap_refer
         return kap_rows_referral(s->txn, scope, id, row);
     kept = kap_arena_dup(s->arena, kept);
     return kept.data == NULL ? KAP_E_NOMEM : kap_referral_row_unpack(kept, row);
-}
-
-static int read_case(kap_book_t *s, uint32_t scope, kap_span_t id, kap_case_row_t *row)
-{
-    kap_span_t kept;
-
-    if (!kap_waiting_find_case(s->waiting, scope, id, &kept))
-        return kap_rows_case_row(s->txn, scope, id, row);
-    kept = kap_arena_dup(s->arena, kept);
-    return kept.data == NULL ? KAP_E_NOMEM : kap_case_row_unpack(kept, row);
 }
 
 kap_referral_object_t *kap_book_referral(kap_book_t *s, uint32_t scope, kap_span_t id)
@@ -459,7 +449,7 @@ kap_case_object_t *kap_book_case(kap_book_t *s, uint32_t scope, kap_span_t id)
 
     if (c == NULL || !made)
         return c;
-    c->o.known = found(s, read_case(s, scope, id, &c->row));
+    c->o.known = found(s, kap_rows_case_row(s->txn, scope, id, &c->row));
     if (!c->o.known)
         c->row = (kap_case_row_t){.started_at = KAP_REFERRAL_NO_TIME,
                                   .first_accepted_at = KAP_REFERRAL_NO_TIME};
@@ -1015,8 +1005,6 @@ static void write_case(kap_book_t *s, kap_case_object_t *c)
     kap_case_row_pack(&s->buf, &c->row);
     for (uint32_t i = 0; i < c->added_count; i++)
         kap_put_text(&s->buf, c->added[i]);
-    if (s->figures && s->buf.err == KAP_OK)
-        found(s, kap_waiting_case_row(s->waiting, c->o.scope, c->o.id, kap_buf_span(&s->buf)));
 }
 
 /* Packs an object; the table it belongs to. */
@@ -1104,6 +1092,11 @@ bool kap_book_figures_urgent(const kap_book_t *s)
 bool kap_book_figures_waiting(const kap_book_t *s)
 {
     return kap_waiting_any(s->waiting);
+}
+
+size_t kap_book_cases_waiting(const kap_book_t *s)
+{
+    return kap_waiting_cases(s->waiting);
 }
 
 int kap_book_write_figures(kap_book_t *s, uint64_t counted_to)

@@ -143,15 +143,15 @@ bool kap_book_is_clean(const kap_book_t *book);
 /* True when figures were gathered that must not wait: another batch could not tell them again. */
 bool kap_book_figures_urgent(const kap_book_t *book);
 
-/* Does anything wait to be counted? */
+/* Does anything wait to be counted; and how many cases. */
 bool kap_book_figures_waiting(const kap_book_t *book);
+size_t kap_book_cases_waiting(const kap_book_t *book);
 
 /* Counts what waits, in the same transaction. counted_to: kap_count_work_t. */
 int kap_book_write_figures(kap_book_t *book, uint64_t counted_to);
 
-/* Counts some of the cases that wait, those of the next regions, so that less is left for
- * kap_book_write_figures: about one part in `parts` of them. *some: there were any. Few cases wait
- * on. */
+/* Counts a part of the cases that wait, so that less is left for kap_book_write_figures
+ * (kap_waiting_count_some). *some: there were any. */
 int kap_book_count_some(kap_book_t *book, uint64_t counted_to, uint32_t parts, bool *some);
 
 /* After the commit: what was gathered is done (figures_written says whether figures too). */

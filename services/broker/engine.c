@@ -15,9 +15,12 @@
 
 enum {
     HASH = KAP_LIMIT_HASH_BYTES,
-    FIGURES_BATCHES = 128, /* figures wait at most so many batches */
-    FIGURES_MS = 600,      /* and so long, unless somebody asks for them (kap_engine_turn_t.idle) */
-    FIGURES_PARTS = 8,     /* a guess: so many batches before, what waits is counted part by part */
+    /* Guesses: figures wait until so many cases do, or so long, unless somebody asks for them
+     * (kap_engine_turn_t.idle); then what waits is counted in so many parts. The more cases, the
+     * more of them share a cell that is written once; each needs some 600 bytes meanwhile. */
+    FIGURES_CASES = 10000,
+    FIGURES_MS = 2000,
+    FIGURES_PARTS = 8,
 };
 
 /* --- opening --- */
@@ -476,11 +479,16 @@ static int write_directory(kap_engine_t *e)
     return kap_txn_put(e->txn, KAP_ROWS_DIRECTORIES, kap_key_span(&key), kap_buf_span(&e->json));
 }
 
-static bool figures_are_due(const kap_engine_t *e, const kap_engine_turn_t *turn)
+/* Figures are written at once when nobody's receipt waits for that, or somebody asked for them. */
+static bool figures_are_wanted(const kap_engine_t *e, const kap_engine_turn_t *turn)
 {
-    return kap_book_figures_urgent(e->book) || e->figures_batches + 1 >= FIGURES_BATCHES ||
-           kap_monotonic_ms() - e->figures_ms >= FIGURES_MS || turn->idle == NULL ||
-           turn->idle(turn->arg);
+    return kap_book_figures_urgent(e->book) || turn->idle == NULL || turn->idle(turn->arg);
+}
+
+static bool figures_are_due(const kap_engine_t *e)
+{
+    return e->next.figures_moving || kap_book_cases_waiting(e->book) >= FIGURES_CASES ||
+           kap_monotonic_ms() - e->figures_ms >= FIGURES_MS;
 }
 
 int kap_engine_put_figures(kap_engine_t *e, bool due)
@@ -497,25 +505,21 @@ int kap_engine_put_figures(kap_engine_t *e, bool due)
     return kap_book_write_figures(e->book, e->head.figures_seq);
 }
 
-/* They will be due soon: who waits for a receipt meanwhile shall not wait for all of them. */
-static bool figures_are_near(const kap_engine_t *e)
-{
-    return e->figures_batches + 1 + FIGURES_PARTS >= FIGURES_BATCHES ||
-           (kap_monotonic_ms() - e->figures_ms) * FIGURES_BATCHES >=
-               FIGURES_MS * (FIGURES_BATCHES - FIGURES_PARTS);
-}
-
-/* All figures when they are due, else part of them or none. *due: all. */
-static int write_figures(kap_engine_t *e, const kap_engine_turn_t *turn, bool *due)
+/* When figures are due, part of them with each batch, so that who waits for a receipt does not wait
+ * for all of them; then the rest. *all: nothing is left. */
+static int write_figures(kap_engine_t *e, const kap_engine_turn_t *turn, bool *all)
 {
     bool some = false;
+    int rc = KAP_OK;
 
-    *due = turn != NULL && figures_are_due(e, turn);
-    if (*due || turn == NULL || !e->figures || !figures_are_near(e))
-        return kap_engine_put_figures(e, *due);
-    int rc = kap_book_count_some(e->book, e->head.figures_seq, FIGURES_PARTS, &some);
-    e->next.figures_moving = e->next.figures_moving || some;
-    return rc;
+    *all = turn != NULL && figures_are_wanted(e, turn);
+    if (turn != NULL && !*all && figures_are_due(e)) {
+        if (e->figures)
+            rc = kap_book_count_some(e->book, e->head.figures_seq, FIGURES_PARTS, &some);
+        e->next.figures_moving = e->next.figures_moving || some;
+        *all = !some;
+    }
+    return rc != KAP_OK ? rc : kap_engine_put_figures(e, *all);
 }
 
 /* Writes everything and commits. */
@@ -548,7 +552,6 @@ int kap_engine_finish(kap_engine_t *e, const kap_engine_turn_t *turn)
     kap_book_end(e->book, due);
     e->head = e->next;
     e->json_new = false;
-    e->figures_batches = due ? 0 : e->figures_batches + 1;
     if (due)
         e->figures_ms = kap_monotonic_ms();
     return KAP_OK;

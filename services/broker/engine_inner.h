@@ -37,7 +37,6 @@ struct kap_engine {
     char source[7 + 2 * KAP_LIMIT_EPOCH_BYTES + 1]; /* of the events it makes itself */
     kap_runs_t log, ends, sealed;
     uint64_t batch_number;
-    uint32_t figures_batches;
     int64_t figures_ms; /* monotonic time of their last writing */
     /* the batch under way */
     kap_txn_t *txn;

@@ -29,10 +29,9 @@ typedef struct {
 typedef struct {
     uint32_t scope, region;
     kap_span_t id;
-    bool whole;   /* began since figures were written: all its rows stand here */
-    bool counted; /* and nothing came since */
-    bool before;  /* counted before, in a part */
-    row_t row;
+    bool whole;            /* began since figures were written: all its rows stand here */
+    bool counted;          /* and nothing came since */
+    bool before;           /* counted before, in a part */
     referral_t *referrals; /* in order of creation */
     uint32_t count, cap;
 } case_t;
@@ -43,9 +42,9 @@ struct kap_waiting {
                                             * its referrals */
     kap_count_refused_t *refused;
     uint32_t refused_count, refused_cap, refused_before; /* before: of earlier batches */
-    uint32_t region; /* cases of the regions up to here were counted in parts; 0: none */
-    case_t **chosen; /* of this batch: counted, once it is committed */
-    uint32_t chosen_count;
+    /* cases that are counted in parts, by region; done: with earlier batches, end: with this one */
+    case_t **ordered;
+    uint32_t ordered_count, ordered_done, ordered_end;
     bool doubtful;
 };
 
@@ -221,13 +220,6 @@ int kap_waiting_referral(kap_waiting_t *w, const kap_waiting_put_t *put)
     return r == NULL ? KAP_E_NOMEM : keep(w, &r->row, put->row);
 }
 
-int kap_waiting_case_row(kap_waiting_t *w, uint32_t scope, kap_span_t id, kap_span_t row)
-{
-    case_t *c = find_case(w, kap_index_hash(&w->cases, scope, id), scope, id);
-
-    return c == NULL || !c->whole ? KAP_OK : keep(w, &c->row, row);
-}
-
 bool kap_waiting_find_referral(const kap_waiting_t *w, uint32_t scope, kap_span_t id,
                                kap_span_t *row)
 {
@@ -245,17 +237,6 @@ bool kap_waiting_find_referral(const kap_waiting_t *w, uint32_t scope, kap_span_
     return false;
 }
 
-bool kap_waiting_find_case(const kap_waiting_t *w, uint32_t scope, kap_span_t id, kap_span_t *row)
-{
-    const case_t *c =
-        w->doubtful ? NULL : find_case(w, kap_index_hash(&w->cases, scope, id), scope, id);
-
-    if (c == NULL || c->row.size == 0)
-        return false;
-    *row = kap_span(c->row.data, c->row.size);
-    return true;
-}
-
 /* --- counting --- */
 
 bool kap_waiting_any(const kap_waiting_t *w)
@@ -263,10 +244,15 @@ bool kap_waiting_any(const kap_waiting_t *w)
     return w->changes.count > 0 || w->cases.count > 0 || w->refused_count > 0;
 }
 
+size_t kap_waiting_cases(const kap_waiting_t *w)
+{
+    return w->cases.count;
+}
+
 void kap_waiting_begin(kap_waiting_t *w)
 {
     w->refused_count = w->refused_before;
-    w->chosen_count = 0;
+    w->ordered_end = w->ordered_done;
 }
 
 static int tell_case(const kap_waiting_t *w, const case_t *c, kap_arena_t *arena,
@@ -313,53 +299,57 @@ int kap_waiting_count(kap_waiting_t *w, kap_txn_t *txn, kap_arena_t *arena, uint
     return rc != KAP_OK ? rc : kap_count_apply(txn, &work);
 }
 
-/* The lowest region above `after` of a case that waits; UINT32_MAX: none. */
-static uint32_t next_region(const kap_waiting_t *w, uint32_t after)
+static int by_region(const void *a, const void *b)
 {
-    uint32_t next = UINT32_MAX;
+    const case_t *x = *(case_t *const *)a, *y = *(case_t *const *)b;
 
-    for (size_t i = 0; i < w->cases.size; i++) {
-        const case_t *c = w->cases.slots[i].item;
-        if (c != NULL && !c->counted && c->region > after && c->region < next)
-            next = c->region;
-    }
-    return next;
+    return (x->region > y->region) - (x->region < y->region);
 }
 
-/* Chooses the cases of a region that wait. */
-static void choose(kap_waiting_t *w, uint32_t region)
+/* The cases that wait now, by region: parts are taken off this list. */
+static int order(kap_waiting_t *w)
 {
+    w->ordered = kap_arena_alloc(w->arena, w->cases.count * sizeof(case_t *));
+    if (w->ordered == NULL)
+        return KAP_E_NOMEM;
     for (size_t i = 0; i < w->cases.size; i++) {
-        case_t *c = w->cases.slots[i].item;
-        if (c != NULL && !c->counted && c->region == region)
-            w->chosen[w->chosen_count++] = c;
+        if (w->cases.slots[i].item != NULL)
+            w->ordered[w->ordered_count++] = w->cases.slots[i].item;
     }
+    qsort(w->ordered, w->ordered_count, sizeof(case_t *), by_region);
+    return KAP_OK;
+}
+
+/* Where the part that begins at `first` ends: with a region. */
+static uint32_t end_of_part(const kap_waiting_t *w, uint32_t first, uint32_t parts)
+{
+    uint32_t end = first + (w->ordered_count + parts - 1) / parts;
+
+    while (end < w->ordered_count && w->ordered[end]->region == w->ordered[end - 1]->region)
+        end++;
+    return end < w->ordered_count ? end : w->ordered_count;
 }
 
 int kap_waiting_count_some(kap_waiting_t *w, kap_txn_t *txn, kap_arena_t *arena,
                            uint64_t counted_to, uint32_t parts, bool *some)
 {
     kap_count_work_t work = {.counted_to = counted_to, .doubtful = w->doubtful};
-    size_t most = w->cases.count;
     int rc = KAP_OK;
 
     *some = false;
-    if (most < SOME_MIN)
-        return KAP_OK;
-    w->chosen = kap_arena_alloc(arena, most * sizeof(case_t *));
-    if (w->chosen == NULL)
-        return KAP_E_NOMEM;
-    while (w->chosen_count < most / parts && w->region != UINT32_MAX) {
-        w->region = next_region(w, w->region);
-        choose(w, w->region);
-    }
-    work.cases = kap_arena_alloc(arena, w->chosen_count * sizeof *work.cases);
+    if (w->ordered == NULL && w->cases.count >= SOME_MIN)
+        rc = order(w);
+    if (rc != KAP_OK || w->ordered_done == w->ordered_count)
+        return rc;
+    w->ordered_end = end_of_part(w, w->ordered_done, parts);
+    size_t count = w->ordered_end - w->ordered_done;
+    work.cases = kap_arena_alloc(arena, count * sizeof *work.cases);
     if (work.cases == NULL)
         return KAP_E_NOMEM;
-    for (; rc == KAP_OK && work.case_count < w->chosen_count; work.case_count++)
-        rc = tell_case(w, w->chosen[work.case_count], arena, &work.cases[work.case_count]);
-    *some = w->chosen_count > 0;
-    return rc != KAP_OK || !*some ? rc : kap_count_apply(txn, &work);
+    for (uint32_t i = w->ordered_done; rc == KAP_OK && i < w->ordered_end; i++)
+        rc = tell_case(w, w->ordered[i], arena, &work.cases[work.case_count++]);
+    *some = true;
+    return rc != KAP_OK ? rc : kap_count_apply(txn, &work);
 }
 
 void kap_waiting_end(kap_waiting_t *w, bool all)
@@ -371,12 +361,13 @@ void kap_waiting_end(kap_waiting_t *w, bool all)
         kap_arena_reset(w->arena);
         w->doubtful = false;
         w->refused_count = 0;
-        w->region = 0;
-        w->chosen_count = 0;
+        w->ordered = NULL;
+        w->ordered_count = w->ordered_done = w->ordered_end = 0;
     }
-    for (uint32_t i = 0; i < w->chosen_count; i++)
-        w->chosen[i]->counted = w->chosen[i]->before = true;
-    w->chosen_count = 0;
+    for (; w->ordered_done < w->ordered_end; w->ordered_done++) {
+        case_t *c = w->ordered[w->ordered_done];
+        c->counted = c->before = true;
+    }
     w->refused_before = w->refused_count;
 }
 

@@ -40,17 +40,12 @@ typedef struct {
 } kap_waiting_put_t;
 int kap_waiting_referral(kap_waiting_t *waiting, const kap_waiting_put_t *put);
 
-/* A case's row was put, after that of a referral of it. */
-int kap_waiting_case_row(kap_waiting_t *waiting, uint32_t scope, kap_span_t id, kap_span_t row);
-
 /* The row as it was put last, if it is kept; lent until the next put. */
 bool kap_waiting_find_referral(const kap_waiting_t *waiting, uint32_t scope, kap_span_t id,
                                kap_span_t *row);
-bool kap_waiting_find_case(const kap_waiting_t *waiting, uint32_t scope, kap_span_t id,
-                           kap_span_t *row);
-
-/* Does anything wait? */
+/* Does anything wait; and how many cases, those counted in parts too. */
 bool kap_waiting_any(const kap_waiting_t *waiting);
+size_t kap_waiting_cases(const kap_waiting_t *waiting);
 
 /* A batch begins. */
 void kap_waiting_begin(kap_waiting_t *waiting);
@@ -59,8 +54,9 @@ void kap_waiting_begin(kap_waiting_t *waiting);
 int kap_waiting_count(kap_waiting_t *waiting, kap_txn_t *txn, kap_arena_t *arena,
                       uint64_t counted_to);
 
-/* Counts some of the cases, those of the next regions: about one part in `parts`. *some: there were
- * any; few wait on. */
+/* Counts a part of the cases that wait when this is called for the first time since the end of all:
+ * about one in `parts` of them, whole regions. *some: there were any; no more when all of them are
+ * counted, and none when only few wait. */
 int kap_waiting_count_some(kap_waiting_t *waiting, kap_txn_t *txn, kap_arena_t *arena,
                            uint64_t counted_to, uint32_t parts, bool *some);
 

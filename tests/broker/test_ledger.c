@@ -383,15 +383,13 @@ static void crowd(int first, int count, kap_event_type_t type)
     d->text_used = 0;
 }
 
-/* Until some of many cases are counted, and the others not. A slow machine may need several goes:
- * then all are written at once. Returns how many cases there are. */
+/* Until some of many cases are counted, and what else happened is not. Returns how many there are.
+ */
 static int move_figures(int cases)
 {
-    for (int go = 0; go < 20; go++) {
+    for (int go = 0; go < 40; go++) {
         crowd(cases, 1200, KAP_EV_REFERRAL_CREATED);
         cases += 1200;
-        for (int i = 0; i < 160 && !figures_move(); i++)
-            crowd(cases++, 1, KAP_EV_REFERRAL_CREATED);
         if (figures_move())
             return cases;
     }

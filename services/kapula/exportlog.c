@@ -40,6 +40,7 @@ struct kap_exportlog {
     laid_t *laid;
     size_t count, cap;
     uint64_t written, caseless;
+    uint64_t read_at; /* where the next read of the temporary file begins without a seek */
     FILE *aside;
     kap_buf_t text;
 };
@@ -172,7 +173,8 @@ static int meet(kap_exportlog_t *log, const kap_event_t *event, named_t *referra
 /* Who did it; empty: a machine by itself. The actors of an archive have no sources of their own. */
 static kap_span_t actor_of(const kap_event_t *event, const named_t *referral)
 {
-    const uint8_t *slash = memchr(event->source.data, '/', event->source.size);
+    bool has_source = event->source.size > 0; /* the header line's event has none */
+    const uint8_t *slash = has_source ? memchr(event->source.data, '/', event->source.size) : NULL;
     kap_span_t member =
         kap_span(event->source.data, slash ? (size_t)(slash - event->source.data) : 0);
 
@@ -247,8 +249,14 @@ static void columns_of(const kap_exportlog_t *log, const kap_event_t *event,
 /* Attribute text. What XML cannot say at all (most control characters) becomes U+FFFD. */
 static void put_xml(kap_buf_t *out, kap_span_t text)
 {
+    size_t done = 0; /* what was appended; plain bytes go in one piece */
+
     for (size_t i = 0; i < text.size; i++) {
         uint8_t c = text.data[i];
+        if (c >= ' ' && c != '&' && c != '<' && c != '"')
+            continue;
+        kap_buf_append(out, kap_span_sub(text, done, i - done));
+        done = i + 1;
         if (c == '&')
             kap_buf_str(out, "&amp;");
         else if (c == '<')
@@ -257,11 +265,10 @@ static void put_xml(kap_buf_t *out, kap_span_t text)
             kap_buf_str(out, "&quot;");
         else if (c == '\t' || c == '\n' || c == '\r')
             kap_buf_printf(out, "&#%d;", c);
-        else if (c < ' ')
-            kap_buf_str(out, "\xef\xbf\xbd");
         else
-            kap_buf_append(out, kap_span(&c, 1));
+            kap_buf_str(out, "\xef\xbf\xbd");
     }
+    kap_buf_append(out, kap_span_sub(text, done, text.size - done));
 }
 
 static void put_attribute(kap_buf_t *out, const char *type, const char *key, kap_span_t value)
@@ -298,19 +305,30 @@ static const char XES_HEAD[] =
 
 /* --- adding --- */
 
+/* A field of RFC 4180; quoted only where it must be. */
+static void put_csv(kap_buf_t *out, kap_span_t text)
+{
+    bool quoted = false;
+    size_t done = 0;
+
+    for (size_t i = 0; i < text.size && !quoted; i++)
+        quoted = memchr("\",\r\n", text.data[i], 4) != NULL;
+    kap_buf_str(out, quoted ? "\"" : "");
+    for (size_t i = 0; quoted && i < text.size; i++) {
+        if (text.data[i] != '"')
+            continue;
+        kap_buf_append(out, kap_span_sub(text, done, i - done));
+        kap_buf_str(out, "\"");
+        done = i; /* the quote itself goes with what follows */
+    }
+    kap_buf_append(out, kap_span_sub(text, done, text.size - done));
+    kap_buf_str(out, quoted ? "\"" : "");
+}
+
 static void put_csv_event(kap_buf_t *out, const column_t columns[COLUMNS])
 {
     for (int i = 0; i < COLUMNS; i++) {
-        kap_span_t value = columns[i].value;
-        bool quoted = false;
-        for (size_t k = 0; k < value.size && !quoted; k++)
-            quoted = strchr("\",\r\n", value.data[k]) != NULL;
-        kap_buf_str(out, quoted ? "\"" : "");
-        for (size_t k = 0; k < value.size; k++) {
-            kap_buf_str(out, value.data[k] == '"' ? "\"" : "");
-            kap_buf_append(out, kap_span(&value.data[k], 1));
-        }
-        kap_buf_str(out, quoted ? "\"" : "");
+        put_csv(out, columns[i].value);
         kap_buf_str(out, i + 1 < COLUMNS ? "," : "\r\n");
     }
 }
@@ -381,10 +399,12 @@ static int copy(kap_exportlog_t *log, const laid_t *laid, FILE *out)
 
     if (bytes == NULL)
         return KAP_E_NOMEM;
-    if (fseeko(log->aside, (off_t)laid->offset, SEEK_SET) != 0 ||
-        fread(bytes, 1, laid->bytes, log->aside) != laid->bytes ||
+    if (laid->offset != log->read_at && fseeko(log->aside, (off_t)laid->offset, SEEK_SET) != 0)
+        return KAP_E_IO;
+    if (fread(bytes, 1, laid->bytes, log->aside) != laid->bytes ||
         fwrite(bytes, 1, laid->bytes, out) != laid->bytes)
         return KAP_E_IO;
+    log->read_at = laid->offset + laid->bytes;
     return KAP_OK;
 }
 
@@ -438,8 +458,9 @@ int kap_exportlog_write(kap_exportlog_t *log, FILE *out)
 {
     int rc;
 
-    if (fflush(log->aside) != 0)
+    if (fflush(log->aside) != 0 || fseeko(log->aside, 0, SEEK_SET) != 0)
         return KAP_E_IO;
+    log->read_at = 0;
     if (log->form == KAP_EXPORT_XES && log->count > 0)
         qsort(log->laid, log->count, sizeof *log->laid, by_trace);
     rc = log->form == KAP_EXPORT_XES ? write_xes(log, out) : write_csv(log, out);

@@ -25,7 +25,7 @@ int kap_again_misses(kap_work_t *work, uint32_t line, uint64_t sequence,
                      const kap_verdict_t *verdict, bool *misses, kap_span_t *subject)
 {
     kap_outbox_receipt_t receipt;
-    kap_outbox_row_t row;
+    kap_outbox_row_t row = {0};
     uint64_t first = sequence;
     uint16_t why = verdict->refusal;
     *misses = false;

@@ -79,7 +79,7 @@ static int unwrap(const uint8_t id[KAP_STORE_ID_BYTES], unsigned table, kap_span
         return KAP_E_CORRUPT;
     kap_span_t bare = kap_span(raw.data, raw.size - TAG);
     tag_of(id, table, key, bare, tag);
-    if (memcmp(tag, raw.data + bare.size, TAG) != 0)
+    if (memcmp(tag, raw.data + bare.size, TAG) != 0 && !KAP_SEEDED_BUG("checksum_ignored"))
         return KAP_E_CORRUPT;
     *value = bare;
     return KAP_OK;

@@ -5,6 +5,7 @@
 #include "codes.h"
 #include "crypto.h"
 #include "err.h"
+#include "seeded.h"
 
 enum { TAG_LEAF = 0x00, TAG_CONTENT = 0x01, TAG_CHAIN = 0x02, TAG_START = 0x03, TAG_NODE = 0x04 };
 enum { HASH = KAP_LIMIT_HASH_BYTES, ONE_SHOT = 1024 };
@@ -36,7 +37,7 @@ void kap_leaf(int64_t committed_at, uint8_t verdict, const uint8_t content[HASH]
 {
     uint8_t bytes[1 + 8 + 1 + 3 * HASH] = {TAG_LEAF};
     kap_be_put_u64(bytes + 1, (uint64_t)committed_at);
-    bytes[9] = verdict;
+    bytes[9] = KAP_SEEDED_BUG("verdict_not_hashed") ? 0 : verdict;
     memcpy(bytes + 10, content, HASH);
     if (ends_hash) {
         memcpy(bytes + 10 + HASH, ends_hash, HASH);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "referral_inner.h"
+#include "seeded.h"
 
 enum { BY_SENDER = 1, BY_RECIPIENT = 2, BY_OPERATOR = 4, BY_BROKER = 8 };
 enum { BY_EITHER = BY_SENDER | BY_RECIPIENT, BY_SENDER_OR_OPERATOR = BY_SENDER | BY_OPERATOR };
@@ -129,7 +130,8 @@ bool kap_referral_is_answer(kap_event_type_t type)
 
 bool kap_referral_is_due(const kap_referral_t *r, int64_t now)
 {
-    return kap_is_set(r->due_at) && r->due_kind != KAP_DEADLINE_NONE && now >= r->due_at &&
+    return kap_is_set(r->due_at) && r->due_kind != KAP_DEADLINE_NONE &&
+           now >= r->due_at + KAP_SEEDED_BUG("deadline_off_by_one") &&
            !(r->flags & KAP_RF_ON_HOLD) &&
            (IN(r->state) & (IN_CREATED | IN_DELIVERED | IN_ACCEPTED));
 }

@@ -13,6 +13,7 @@
 #include "frame.h"
 #include "hide_edges.h"
 #include "rows.h"
+#include "seeded.h"
 
 /* A map whose pairs are counted as they come. */
 typedef struct {
@@ -527,7 +528,9 @@ uint16_t kap_ask_allowed(const kap_ask_t *ask, const char **why)
                    ? 0
                    : KAP_REFUSAL_REQUEST_PARAMETER;
     case KAP_QUERY_AUDIT:
-        return kap_may_operate(ask->who) ? 0 : KAP_REFUSAL_NOT_ALLOWED_QUERY;
+        return kap_may_operate(ask->who) || KAP_SEEDED_BUG("audit_unchecked")
+                   ? 0
+                   : KAP_REFUSAL_NOT_ALLOWED_QUERY;
     case KAP_QUERY_FOLLOWED:
         return kap_ask_followed_allowed(ask, why);
     default:

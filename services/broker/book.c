@@ -989,7 +989,8 @@ static void write_due(kap_book_t *s, kap_referral_object_t *r)
         return;
     row->due_indexed_at = row->r.due_at;
     kap_key_due(&key, row->r.due_at, r->o.scope, r->o.id);
-    kap_txn_put(s->txn, KAP_ROWS_DUE, kap_key_span(&key), kap_span(NULL, 0));
+    if (!KAP_SEEDED_BUG("deadline_not_indexed"))
+        kap_txn_put(s->txn, KAP_ROWS_DUE, kap_key_span(&key), kap_span(NULL, 0));
 }
 
 static void write_referral(kap_book_t *s, kap_referral_object_t *r)

@@ -237,7 +237,8 @@ static void judge_group(running_t *r, uint32_t first, uint32_t count)
             break;
     }
     if (n < count) {
-        kap_book_group_rollback(r->e->book);
+        if (!KAP_SEEDED_BUG("half_a_group"))
+            kap_book_group_rollback(r->e->book);
         refuse_rest(judged, count, n);
     }
     kap_book_group_end(r->e->book);
@@ -354,7 +355,8 @@ static bool repeat(running_t *r, kap_log_walk_t *walk, uint32_t i)
     if (KAP_SEEDED_BUG("resend_gets_a_new_place"))
         at = e->head.seq;
     r->decided[i] = (kap_decided_t){logged.verdict, logged.why, logged.state, at, leaf};
-    return memcmp(logged.content_hash, ev->content_hash, HASH) == 0;
+    return memcmp(logged.content_hash, ev->content_hash, HASH) == 0 ||
+           KAP_SEEDED_BUG("other_content_taken");
 }
 
 /* Answers the first `count` events, which are duplicates. */
@@ -386,7 +388,8 @@ static bool admit(running_t *r)
     if (r->job->key[0] == '\0')
         return kap_span_eq_str(r->job->header.source, e->source);
     r->judge.who = kap_access_who(e->dir, r->job->key, e->now);
-    return kap_may_source(r->judge.who, r->job->header.source);
+    return kap_may_source(r->judge.who, r->job->header.source) ||
+           (r->judge.who != NULL && KAP_SEEDED_BUG("source_unchecked"));
 }
 
 static void answer_later(running_t *r, int status, uint64_t expected)
@@ -409,15 +412,15 @@ static void run_job(kap_engine_t *e, kap_job_t *job, kap_result_t *result)
     if (r.source == NULL)
         return;
     uint64_t last = kap_book_mark(e->book, r.source)->last;
-    if (e->disk_full) {
+    if (e->disk_full && !KAP_SEEDED_BUG("disk_full_ignored")) {
         answer_later(&r, KAP_RECEIPT_DISK, last + 1);
         return;
     }
-    if (first == 0 || first > last + 1) {
+    if (first == 0 || (first > last + 1 && !KAP_SEEDED_BUG("gap_taken"))) {
         answer_later(&r, KAP_RECEIPT_GAP, last + 1);
         return;
     }
-    uint64_t known = last + 1 - first;
+    uint64_t known = first <= last && !KAP_SEEDED_BUG("judged_anew") ? last + 1 - first : 0;
     uint32_t repeats = known < job->count ? (uint32_t)known : job->count;
     r.decided = kap_engine_room(e, job->count * sizeof *r.decided);
     if (r.decided == NULL)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "hide.h"
+#include "seeded.h"
 
 #include <stdlib.h>
 
@@ -66,7 +67,7 @@ static bool hide_second(kap_hide_cell_t *cells, const placed_t *places, uint32_t
 
     for (uint32_t at = 0; at < count;) {
         uint32_t size = look_at_line(places + at, count - at, &one, &smallest);
-        if (one)
+        if (one && !KAP_SEEDED_BUG("second_not_hidden"))
             more = cells[places[at + smallest].index].hidden = true;
         at += size;
     }
@@ -79,8 +80,9 @@ void kap_hide(kap_hide_cell_t *cells, uint32_t count)
     bool room = rows != NULL && columns != NULL;
 
     for (uint32_t i = 0; i < count; i++)
-        cells[i].hidden =
-            !cells[i].own && (!room || (cells[i].size > 0 && cells[i].size < cells[i].k));
+        cells[i].hidden = !cells[i].own &&
+                          (!room || (cells[i].size > 0 && cells[i].size < cells[i].k)) &&
+                          !KAP_SEEDED_BUG("suppression_skipped");
     for (bool more = room; more;) {
         more = hide_second(cells, rows, count);
         more = hide_second(cells, columns, count) || more;

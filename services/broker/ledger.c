@@ -10,6 +10,7 @@
 #include "err.h"
 #include "log.h"
 #include "rows.h"
+#include "seeded.h"
 
 enum {
     BATCH_EVENTS_MAX = 8192, /* a guess: more would only make the first ones wait */
@@ -454,11 +455,14 @@ void kap_ledger_submit(kap_ledger_t *l, kap_job_t **job)
     l->load += j->bytes;
     j->next = NULL;
     pthread_mutex_lock(&l->mutex);
-    if (l->last_job == NULL)
+    if (KAP_SEEDED_BUG("last_comes_first") && l->jobs != NULL) {
+        j->next = l->jobs;
         l->jobs = j;
-    else
-        l->last_job->next = j;
-    l->last_job = j;
+    } else if (l->last_job == NULL) {
+        l->last_job = l->jobs = j;
+    } else {
+        l->last_job = l->last_job->next = j;
+    }
     pthread_cond_signal(&l->cond);
     pthread_mutex_unlock(&l->mutex);
 }

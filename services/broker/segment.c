@@ -11,6 +11,7 @@
 #include "err.h"
 #include "frame.h"
 #include "rows.h"
+#include "seeded.h"
 
 /* One event with its parts already cut. */
 typedef struct {
@@ -239,7 +240,8 @@ static int cold_events(build_t *build, kap_txn_t *txn, kap_arena_t *arena)
     uint32_t count = 1;
     while (rc == KAP_OK && !build->full && count > 0) {
         rc = kap_rows_stream_after(txn, key->stream->name, after, log_seqs, 256, &count);
-        for (uint32_t i = 0; rc == KAP_OK && !build->full && i < count; i++)
+        for (uint32_t i = KAP_SEEDED_BUG("cursor_skips"); rc == KAP_OK && !build->full && i < count;
+             i++)
             rc = add_stored(build, txn, arena, &walk, log_seqs[i], ++after);
     }
     kap_log_walk_close(&walk);

@@ -18,6 +18,7 @@
 #include "seal.h"
 #include "taken.h"
 #include "uplink.h"
+#include "seeded.h"
 
 #define PAUSE_MS      500   /* after a failure; doubles */
 #define PAUSE_MAX_MS  30000 /* a guess: an idle node asks twice a minute */
@@ -318,7 +319,8 @@ static int batch_body(kap_work_t *work, void *arg)
             batch->why = "a gap in the stream";
             return KAP_E_INVALID;
         }
-        rc = event_store(batch->inbox, work, &meta, bins[1], bins[2], bins[3]);
+        if (!KAP_SEEDED_BUG("inbox_row_lost") || meta.stream_seq % 3 != 0)
+            rc = event_store(batch->inbox, work, &meta, bins[1], bins[2], bins[3]);
         kap_arena_reset(work->arena);
         batch->cursor = meta.stream_seq;
         batch->stored++;

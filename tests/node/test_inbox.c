@@ -26,7 +26,7 @@ static rig_t *started(void)
     return rig;
 }
 
-/* All rows of the inbox are there, gapless from 1, to the cursor. */
+/* The rows of the inbox that stand where they should, from 1 to the cursor; none beyond. */
 static int rows_read(kap_node_t *node, kap_txn_t *txn, void *arg)
 {
     uint64_t *count = arg;
@@ -35,12 +35,10 @@ static int rows_read(kap_node_t *node, kap_txn_t *txn, void *arg)
     *count = 0;
     for (uint64_t seq = 1; seq <= state.cursor; seq++) {
         kap_inbox_row_t row;
-        cr_assert_eq(kap_inbox_row_get(txn, seq, &row), KAP_OK);
-        cr_assert_eq(row.stream_seq, seq);
-        (*count)++;
+        *count += kap_inbox_row_get(txn, seq, &row) == KAP_OK && row.stream_seq == seq;
     }
     kap_inbox_row_t beyond;
-    cr_assert_eq(kap_inbox_row_get(txn, state.cursor + 1, &beyond), KAP_E_NOTFOUND);
+    cr_expect_eq(kap_inbox_row_get(txn, state.cursor + 1, &beyond), KAP_E_NOTFOUND);
     return KAP_OK;
 }
 
@@ -68,6 +66,17 @@ static void until_cursor(rig_t *rig, int member, uint64_t cursor)
 {
     at_t at = {.member = member, .cursor = cursor};
     rig_until(rig, is_at, &at, "the cursor");
+}
+
+Test(inbox, each_event_up_to_the_cursor_has_its_row, .timeout = 60)
+{
+    rig_t *rig = started();
+    kap_node_t *sender = rig->nodes[MUNICIPALITY];
+    for (int i = 0; i < 6; i++)
+        cr_expect(rig_act(sender, REFER).accepted);
+    until_cursor(rig, MUNICIPALITY, 6); /* a member's stream holds what it sends, too */
+    cr_expect_eq(rows(sender), 6);
+    rig_destroy(&rig);
 }
 
 Test(inbox, a_restart_at_every_cursor_delivers_each_once, .timeout = 120)

@@ -205,6 +205,7 @@ Test(uplink, a_trimmed_outbox_keeps_what_has_no_receipt, .timeout = 60)
     kap_txn_t *txn;
     uint64_t trimmed = 0;
     kap_line_t line;
+    kap_outbox_row_t row;
     cr_assert_eq(kap_txn_begin(node->store, KAP_TXN_WRITE, &txn), KAP_OK);
     cr_assert_eq(kap_outbox_trim(txn, kap_node_now_ms(node) + 1000, 6, &trimmed), KAP_OK);
     cr_assert_eq(trimmed, 6);
@@ -214,6 +215,9 @@ Test(uplink, a_trimmed_outbox_keeps_what_has_no_receipt, .timeout = 60)
     cr_assert_eq(line.kept, 11);
     cr_assert_eq(line.receipted, 10);
     cr_assert_eq(line.next, 12);
+    for (uint64_t sequence = 1; sequence <= 10; sequence++)
+        cr_expect_eq(kap_outbox_get(txn, line.line, sequence, &row), KAP_E_NOTFOUND);
+    cr_expect_eq(kap_outbox_get(txn, line.line, 11, &row), KAP_OK);
     cr_assert_eq(kap_txn_commit(&txn), KAP_OK);
     rig->broker->deaf = false;
     drained(rig, node, 11);

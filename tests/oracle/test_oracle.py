@@ -12,7 +12,6 @@ import oracle
 HISTORIES = int(os.environ.get("KAPULA_ORACLE_HISTORIES") or
                 (10_000 if os.environ.get("KAPULA_FULL") == "yes" else 200))
 FIRST = int(os.environ.get("KAPULA_SEED") or 1)
-SEEDED = f"{duel.ROOT}/build/seeded/tests/oracle_player"
 WRONG = (RuntimeError, KeyError, TypeError, ValueError, AttributeError)
 
 
@@ -101,37 +100,6 @@ class Golden(unittest.TestCase):
     def test_chains(self):
         values = self.ask(metric="chain-length")["values"]
         self.assertEqual((values["mean"], values["p50"], values["max"]), ({"sum": 9, "n": 5}, 2, 3))
-
-
-@unittest.skipUnless(os.path.exists(SEEDED), "the build with seeded bugs is not there")
-class Seeded(unittest.TestCase):
-    """The oracle would find a bug: each of these is found within a few histories."""
-
-    BUGS = ("double_count", "days_of_utc", "implied_in_flow", "rest_left_out")
-
-    def finds(self, bug):
-        for seed in range(1, 13):
-            try:
-                if duel.of_seed(seed, bug=bug).differences:
-                    return True
-            except WRONG:
-                return True
-        return False
-
-    def setUp(self):
-        names = ("KAPULA_ORACLE_PLAYER", "KAPULA_SANITIZED_PLAYER")
-        self.before = {name: os.environ.pop(name, None) for name in names}
-        os.environ["KAPULA_ORACLE_PLAYER"] = SEEDED
-
-    def tearDown(self):
-        del os.environ["KAPULA_ORACLE_PLAYER"]
-        os.environ.update({name: value for name, value in self.before.items() if value is not None})
-
-    def test_every_seeded_bug_is_found(self):
-        self.assertEqual([bug for bug in self.BUGS if not self.finds(bug)], [])
-
-    def test_without_a_bug_nothing_is_found(self):
-        self.assertFalse(self.finds("none"))
 
 
 if __name__ == "__main__":

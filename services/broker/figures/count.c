@@ -411,7 +411,10 @@ static int count_fact(counting_t *c, const kap_cohort_key_t *key, const kap_fact
         rc = kap_fact_unpack(value, &old);
     if ((rc != KAP_OK && rc != KAP_E_NOTFOUND) || (was ? now && kap_fact_equal(&old, fact) : !now))
         return rc == KAP_E_NOTFOUND ? KAP_OK : rc;
-    rc = was && !KAP_SEEDED_BUG("double_count") ? add_fact(c, key, &old, -1) : KAP_OK;
+    bool stays =
+        KAP_SEEDED_BUG("double_count") || (KAP_SEEDED_BUG("late_not_subtracted") &&
+                                           kap_figure_in(&fact->figures, KAP_FIGURE_REPORTED_LATE));
+    rc = was && !stays ? add_fact(c, key, &old, -1) : KAP_OK;
     if (rc == KAP_OK && now)
         rc = add_fact(c, key, fact, 1);
     if (rc != KAP_OK)
@@ -479,7 +482,8 @@ static int count_open(counting_t *c, const kap_cohort_key_t *key, uint32_t scope
         kap_put_varint(&c->buf, scope);
         kap_put_text(&c->buf, id);
     }
-    if (kap_span_eq(old, kap_buf_span(&c->buf)))
+    if (kap_span_eq(old, kap_buf_span(&c->buf)) ||
+        (KAP_SEEDED_BUG("open_row_kept") && c->buf.size == 0))
         return c->buf.err;
     return put_or_delete(c->txn, KAP_ROWS_OPEN, at, &c->buf);
 }
@@ -607,6 +611,15 @@ static int count_referral(counting_t *c, const kap_count_case_t *which, const lo
                       may_be_dropped(&l->tree, i, &row->r), fresh);
 }
 
+static bool has_voided(const loaded_t *l)
+{
+    for (uint32_t i = 0; i < l->tree.count; i++) {
+        if (l->rows[i].r.state == KAP_STATE_VOIDED)
+            return true;
+    }
+    return false;
+}
+
 static int count_case(counting_t *c, const kap_count_case_t *which)
 {
     loaded_t l = {0};
@@ -623,7 +636,7 @@ static int count_case(counting_t *c, const kap_count_case_t *which)
     rc = kap_path_of(&l.tree, l.rows, c->scratch, place_part, &l, &path, of);
     for (uint32_t i = 0; i < l.tree.count; i++)
         fresh = fresh && l.rows[i].created_seq > c->work->counted_to;
-    if (rc == KAP_OK)
+    if (rc == KAP_OK && !(KAP_SEEDED_BUG("void_keeps_path") && has_voided(&l)))
         rc = count_path(c, which, &path, fresh);
     for (uint32_t i = 0; rc == KAP_OK && i < l.tree.count; i++)
         rc = count_referral(c, which, &l, i, &of[i]);
@@ -799,7 +812,7 @@ static int write_cell(counting_t *c, sum_t *const *sums, size_t count)
         return rc;
     cell_from(sums[0], &cell);
     kap_cell_key(bytes, &cell);
-    if (changes.count > 0)
+    if (changes.count > 0 && !(KAP_SEEDED_BUG("stale_cell") && cell.level == KAP_LEVEL_GETS))
         rc = write_row(c, KAP_ROWS_CELLS, kap_span(bytes, sizeof bytes), &cell, &changes);
     if (rc == KAP_OK && changes.time_count > 0)
         rc = write_row(c, KAP_ROWS_SKETCHES, kap_span(bytes, sizeof bytes), &cell, &changes);

@@ -293,7 +293,8 @@ void kap_fact_of(const kap_referral_row_t *row, const kap_fact_path_t *path, uin
     out->amount = 1;
     out->area = area;
     out->breakdown[KAP_BREAKDOWN_SERVICE] = (uint16_t)(r->service + 1);
-    out->breakdown[KAP_BREAKDOWN_SEGMENT] = (uint16_t)(r->segment + 1);
+    out->breakdown[KAP_BREAKDOWN_SEGMENT] =
+        (uint16_t)((KAP_SEEDED_BUG("breakdown_mixed") ? r->service : r->segment) + 1);
     out->breakdown[KAP_BREAKDOWN_WARM] = (r->flags & KAP_RF_WARM) != 0;
     out->breakdown[KAP_BREAKDOWN_ORIGIN] = (uint16_t)(r->origin + 1);
     if (kap_fact_is_transfer(r))

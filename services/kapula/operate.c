@@ -66,11 +66,10 @@ static void put_items(kap_buf_t *buf, const char *text, bool map)
     while (*text) {
         kap_span_t item = word_before(&text, ',');
         if (map) {
-            char pair[2 * KAP_LIMIT_ID_BYTES + 8];
-            const char *rest = pair;
-            snprintf(pair, sizeof pair, "%.*s", KAP_SPAN_ARGS(item));
-            kap_mp_put_str(buf, word_before(&rest, '='));
-            item = kap_span_trim(kap_span_str(item.data ? rest : ""));
+            const uint8_t *sign = item.size ? memchr(item.data, '=', item.size) : NULL;
+            size_t size = sign ? (size_t)(sign - item.data) : item.size;
+            kap_mp_put_str(buf, kap_span_trim(kap_span(item.data, size)));
+            item = sign ? kap_span_trim(kap_span(sign + 1, item.size - size - 1)) : KAP_SPAN("");
         }
         kap_mp_put_str(buf, item);
     }
